@@ -1,1 +1,1 @@
-"""x"""
+"""What Temporal runs as activities: the pumps, and the functions of the definitions."""

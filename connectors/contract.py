@@ -67,10 +67,15 @@ class Reshardable(Protocol):
     With it, the number of shards of a live connector can be changed: see `reshard`.
     """
 
-    async def reshard(self, old_names: Sequence[str], new_names: Sequence[str]) -> None:
-        """Start every new consumer name at the earliest position of the old ones, and forget those.
+    async def reshard(self, group: str, names: Sequence[str]) -> None:
+        """Make the consumer names given the only ones of their group, without losing an event.
 
-        No consumer of any of the names is open during the call. A call that is repeated after it had been
-        carried out changes nothing: when none of the old names has a position, none is changed.
+        When the group has other names than these, each of these starts at the earliest position that any
+        name of the group has, and the others are forgotten; a group without positions starts from the
+        beginning. No consumer of the group is open during the call, and a repeated call changes nothing.
+
+        Args:
+            group: what the names of the group begin with; no name of another group does.
+            names: the consumer names that are opened from now on.
         """
         ...

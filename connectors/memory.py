@@ -50,15 +50,16 @@ class MemoryConnector:
         """Open a consumer that starts after the last event acked under its name."""
         return MemoryConsumer(self._log, consumer_name)
 
-    async def reshard(self, old_names: Sequence[str], new_names: Sequence[str]) -> None:
-        """Start every new name at the earliest position of the old ones, and forget those."""
+    async def reshard(self, group: str, names: Sequence[str]) -> None:
+        """Start the names at the earliest position of their group, unless they are the group already."""
         acked = self._log.acked
-        if not any(name in acked for name in old_names):
+        known = {name for name in acked if name.startswith(group)}
+        if known == set(names):
             return
-        earliest = min(self.acked(name) for name in old_names)
-        acked.update(dict.fromkeys(new_names, earliest))
-        for name in old_names:
-            acked.pop(name, None)
+        earliest = min((acked[name] for name in known), default=0)
+        for name in known:
+            del acked[name]
+        acked.update(dict.fromkeys(names, earliest))
 
 
 class MemoryConsumer:

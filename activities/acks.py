@@ -1,0 +1,95 @@
+"""The events that a pump has received and not yet acked, in the order of their receipt."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pumphouse.connectors.contract import Ack
+from pumphouse.connectors.event import ConnectorEvent
+
+
+@dataclass(eq=False)
+class Receipt:
+    """An event in flight."""
+
+    event: ConnectorEvent
+    ack: Ack
+    is_finished: bool = False
+
+
+class AckWindow:
+    """Lets events finish in any order, and acks them in the order of their receipt.
+
+    So the source can never be committed past an unfinished event, and its size bounds what a pump holds.
+    """
+
+    def __init__(self, limit: int, on_ack: Callable[[], None]) -> None:
+        """Begin empty.
+
+        Args:
+            limit: how many events may be in flight.
+            on_ack: called after each ack.
+        """
+        self._limit = limit
+        self._on_ack = on_ack
+        self._receipts: deque[Receipt] = deque()
+        self._finished = asyncio.Event()
+        self._acked = asyncio.Event()
+
+    def __len__(self) -> int:
+        """How many events are in flight."""
+        return len(self._receipts)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further event may be received."""
+        return len(self._receipts) >= self._limit
+
+    @property
+    def oldest(self) -> Receipt | None:
+        """The event in flight that was received first."""
+        return self._receipts[0] if self._receipts else None
+
+    @property
+    def is_ackable(self) -> bool:
+        """Whether the next event to be acked has finished."""
+        return bool(self._receipts) and self._receipts[0].is_finished
+
+    def add(self, event: ConnectorEvent, ack: Ack) -> Receipt:
+        """Take in an event that was just received."""
+        receipt = Receipt(event, ack)
+        self._receipts.append(receipt)
+        return receipt
+
+    def finish(self, receipt: Receipt) -> None:
+        """Note that an event needs no redelivery."""
+        receipt.is_finished = True
+        self._finished.set()
+
+    async def acked(self) -> None:
+        """Wait until an event has been acked."""
+        self._acked.clear()
+        await self._acked.wait()
+
+    async def run(self, retry: Callable[[Receipt, Exception], Awaitable[None]]) -> None:
+        """Ack what is finished, one at a time, without end.
+
+        Args:
+            retry: is told of an ack that failed, and returns when to call it again.
+        """
+        while True:
+            while self.is_ackable:
+                await self._ack(self._receipts[0], retry)
+                self._receipts.popleft()
+                self._on_ack()
+                self._acked.set()
+            self._finished.clear()
+            await self._finished.wait()
+
+    async def _ack(self, receipt: Receipt, retry: Callable[[Receipt, Exception], Awaitable[None]]) -> None:
+        while True:
+            try:
+                return await receipt.ack()
+            except Exception as error:  # noqa: BLE001 - a source may raise anything; retry logs it
+                await retry(receipt, error)

@@ -1,0 +1,39 @@
+"""How a pump stands: the details of its heartbeats, which Temporal's UI shows."""
+
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+
+@dataclass
+class PumpStats:
+    """The counters go on when the shard moves to another worker, as far as the last heartbeat knew them."""
+
+    received: int = 0
+    """Events taken from the source, redeliveries included."""
+    delivered: int = 0
+    """Events handled to the end."""
+    skipped: int = 0
+    """Events acked without being handled, since another shard has them."""
+    retried: int = 0
+    """Attempts after a failed one."""
+    dead_lettered: int = 0
+    """Events given up."""
+    acked: int = 0
+    """Events that need no redelivery."""
+    in_flight: int = 0
+    """Events received and not yet acked."""
+    lag_seconds: float = 0.0
+    """The age of the oldest event in flight, or how long the source has been out of reach."""
+    last_event_id: str = ""
+    """The event received last."""
+    source_error: str = ""
+    """The type of the error that the source answered with last; empty while it answers well."""
+
+
+_STATS = TypeAdapter(PumpStats)
+
+
+def read_stats(detail: object) -> PumpStats:
+    """Read a heartbeat's detail, also that of another version: fields it lacks are as at a start."""
+    return _STATS.validate_python(detail)
