@@ -71,12 +71,13 @@ class Rows:
         self._source = table
         # A translator is the user's: what it returns is looked at.
         self._translate: Callable[[Mapping[str, object]], object] = translate or _read_event
-        rows = _table(table, columns)
-        self._id = rows.c[columns.id]
-        selected = _named(rows, columns) if translate is None else _every()
+        fields = _describe(columns)
+        schema, name = split_name(table)
+        self._id = fields["id"]
+        selected = [_selected(*each) for each in fields.items()] if translate is None else _every()
         self._batch: sa.Select[Any] = (
             sa.select(self._id.label("pumphouse_position"), *selected)
-            .select_from(rows)
+            .select_from(sa.table(name, *fields.values(), schema=schema))
             .order_by(self._id)
             .limit(batch_size)
         )
@@ -126,25 +127,18 @@ def split_name(name: str) -> tuple[quoted_name | None, quoted_name]:
     return (schemas[0] if schemas else None), part
 
 
-def _table(name: str, columns: Columns) -> sa.TableClause:
-    schema, part = split_name(name)
-    names = {name for name in dataclasses.astuple(columns) if name is not None}
-    return sa.table(part, *(_column(name, is_id=name == columns.id) for name in names), schema=schema)
+def _describe(columns: Columns) -> dict[str, sa.ColumnClause[Any]]:
+    return {
+        field: sa.column(quoted_name(name, quote=True), sa.BigInteger() if field == "id" else None)
+        for field, name in dataclasses.asdict(columns).items()
+        if name is not None
+    }
 
 
-def _column(name: str, *, is_id: bool) -> sa.ColumnClause[Any]:
-    return sa.column(quoted_name(name, quote=True), sa.BigInteger() if is_id else None)
-
-
-def _named(rows: sa.TableClause, columns: Columns) -> list[sa.ColumnElement[Any]]:
-    named = {field: name for field, name in dataclasses.asdict(columns).items() if name is not None}
-    # Each under its field's name, since two fields may come from one column.
-    return [_selected(rows.c[name], field).label(field) for field, name in named.items()]
-
-
-def _selected(column: sa.ColumnElement[Any], field: str) -> sa.ColumnElement[Any]:
+def _selected(field: str, column: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
     # A driver may decode JSON columns, and then the string "1" of one looks like the text of another.
-    return sa.cast(column, sa.Text) if field in {"headers", "data"} else column
+    value = sa.cast(column, sa.Text) if field in {"headers", "data"} else column
+    return value.label(field)  # Since two fields may come from one column.
 
 
 def _every() -> list[sa.ColumnElement[Any]]:

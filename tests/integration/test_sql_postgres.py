@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 from pydantic import JsonValue
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from pumphouse.connectors import ConnectorEvent, InvalidEvent
@@ -134,17 +134,17 @@ class TestPostgres(SqlCases):
         async with opened(SqlConnector(database.url.set(username="cut"), batch_size=1)) as consumer:
             assert await take(consumer, 1) == [1]
             await database.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'cut'")
-            with pytest.raises((OSError, sa.exc.SQLAlchemyError)):
+            with pytest.raises((OSError, SQLAlchemyError)):
                 await consumer.recv()
             assert await take(consumer, 1) == [2]
 
     async def test_no_transaction_stays_open_between_polls(self, database: Database) -> None:
         await database.create()
-        idle = "datname = current_database() AND state LIKE 'idle in%'"
+        waiting = "FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
         async with opened(database.connector(poll_interval=SOON * 100)) as consumer:
             receiving = asyncio.create_task(consumer.recv())
             await asyncio.sleep(0.2)
-            assert await database.scalar(f"SELECT count(*) FROM pg_stat_activity WHERE {idle}") == 0
+            assert await database.scalar("SELECT count(*) " + waiting) == 0
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
 

@@ -1,4 +1,4 @@
-"""What a SQL consumer promises; `SqlCases` runs on PostgreSQL too (tests/integration/test_sql_postgres.py)."""
+"""What a SQL consumer promises; `SqlCases` runs on PostgreSQL too: tests/integration/test_sql_postgres.py."""
 
 import asyncio
 import contextlib
@@ -667,7 +667,12 @@ class SqlCases:
         assert await next_id(connector, "new") == 2
         assert await database.scalar("SELECT count(*) FROM pumphouse_cursors") == 1
 
-    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    # One function for two databases, and one empty table for each example: both are meant.
+    @settings(
+        max_examples=30,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    )
     @given(data=st.data())
     async def test_a_new_consumer_goes_on_exactly_behind_any_acked_prefix(
         self, database: Database, data: st.DataObject

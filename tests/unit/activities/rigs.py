@@ -1,0 +1,116 @@
+"""A pump with what is around it: a watched source, a handler, and the heartbeats it gave."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TypeAlias, Unpack
+
+from pumphouse.activities.delivery import Delivery
+from pumphouse.activities.metrics import PumpMetrics
+from pumphouse.activities.pump import Pump
+from pumphouse.activities.shards import Shard
+from pumphouse.activities.stats import PumpStats
+from pumphouse.connectors import ConnectorEvent
+from pumphouse.workflows.options import ConnectorKeywords, ConnectorOptions
+from tests.unit.activities.records import GUARD, Record
+from tests.unit.activities.sources import WatchedSource
+
+Handle: TypeAlias = Callable[[ConnectorEvent], Awaitable[None]]
+
+SOON = timedelta(milliseconds=5)
+NEVER = timedelta(hours=1)
+"""Longer than any test waits."""
+HEARTBEAT_TIMEOUT = timedelta(milliseconds=50)
+ONLY_SHARD = Shard(0, 1)
+
+
+async def take(_event: ConnectorEvent) -> None:
+    """Handle an event without any trouble."""
+
+
+def make_options(**keywords: Unpack[ConnectorKeywords]) -> ConnectorOptions:
+    defaults: ConnectorKeywords = {"error_backoff": SOON, "heartbeat_timeout": HEARTBEAT_TIMEOUT}
+    return ConnectorOptions(**{**defaults, **keywords})
+
+
+def make_delivery(
+    handle: Handle, stopping: asyncio.Event | None = None, **keywords: Unpack[ConnectorKeywords]
+) -> Delivery:
+    return Delivery(
+        definition="orders",
+        connector="payments",
+        options=make_options(**keywords),
+        handle=handle,
+        stopping=stopping or asyncio.Event(),
+        stats=PumpStats(),
+        metrics=PumpMetrics("orders", "payments", "1-of-1"),
+    )
+
+
+@dataclass
+class Rig:
+    """A pump that runs."""
+
+    pump: Pump
+    running: asyncio.Task[None]
+    source: WatchedSource
+    heartbeats: Record[PumpStats] = field(default_factory=Record[PumpStats])
+
+    @property
+    def moves(self) -> Record[str]:
+        """What the source did, and for each attempt of the handler `begin 1` and, when it went well, `end 1`."""
+        return self.source.moves
+
+    async def stop(self) -> None:
+        """Tell the pump to stop, and wait until it has."""
+        self.pump.stopping.set()
+        await self.ended()
+
+    async def ended(self) -> None:
+        async with asyncio.timeout(GUARD):
+            await self.running
+
+
+@asynccontextmanager
+async def pumping(
+    source: WatchedSource,
+    handle: Handle = take,
+    *,
+    shard: Shard = ONLY_SHARD,
+    drain_timeout: timedelta = NEVER,
+    stats: PumpStats | None = None,
+    **keywords: Unpack[ConnectorKeywords],
+) -> AsyncIterator[Rig]:
+    """Run a pump for as long as the block lasts; one that has failed fails the block."""
+
+    async def watched(event: ConnectorEvent) -> None:
+        source.moves.add(f"begin {event.id}")
+        await handle(event)
+        source.moves.add(f"end {event.id}")
+
+    heartbeats = Record[PumpStats]()
+    delivery = make_delivery(watched, **keywords)
+    pump = Pump(
+        constructor=source,
+        consumer_name=f"orders/payments/{shard}",
+        shard=shard,
+        options=delivery.options,
+        delivery=delivery,
+        stats=delivery.stats,
+        metrics=delivery.metrics,
+        heartbeat=heartbeats.add,
+        stopping=delivery.stopping,
+        drain_timeout=drain_timeout,
+    )
+    running = asyncio.create_task(pump.run())
+    try:
+        yield Rig(pump, running, source, heartbeats)
+    finally:
+        failed = running.done() and not running.cancelled() and running.exception()
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            async with asyncio.timeout(GUARD):
+                await running
+        assert not failed
