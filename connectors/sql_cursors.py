@@ -35,14 +35,12 @@ class CursorTable:
 
     async def create(self) -> None:
         """Create the table where it is missing; any number of processes may do so at once."""
-        # Looked for first: CREATE TABLE IF NOT EXISTS asks for the right to create, even with nothing to do.
-        if await self._exists():
-            return
         try:
             async with self._engine.begin() as connection:
                 await connection.execute(CreateTable(self._table, if_not_exists=True))
         except DBAPIError:
-            # In PostgreSQL the IF NOT EXISTS of two sessions can collide, and one of them then fails.
+            # PostgreSQL asks for the right to create even when there is nothing to do, and two sessions can
+            # collide in spite of IF NOT EXISTS.
             if not await self._exists():
                 raise
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Generic
 
@@ -24,9 +23,10 @@ from pumphouse.workflows.errors import (
     RunNotFound,
     StatusNotReached,
 )
-from pumphouse.workflows.messages import MachineInput, Record, StatusUpdate
+from pumphouse.workflows.messages import MachineInput, StatusUpdate
+from pumphouse.workflows.records import read_record
 from pumphouse.workflows.requests import request_id
-from pumphouse.workflows.run import ObjectT, Run, RunState, StatusT
+from pumphouse.workflows.run import ObjectT, Run, StatusT
 from pumphouse.workflows.schema import RunSchema
 from pumphouse.workflows.triggers import Triggers
 from pumphouse.workflows.watch import status_changes
@@ -121,7 +121,7 @@ class API(Generic[ObjectT, StatusT]):
             UnknownStatus: the run is at a status that the Enum no longer has.
             pydantic.ValidationError: its object no longer fits the definition's type.
         """
-        return self._schema.run(await self._record(foreign_id, await self._describe(foreign_id)))
+        return self._schema.run(await read_record(self._client, await self._describe(foreign_id)))
 
     async def wait_for(
         self,
@@ -149,7 +149,7 @@ class API(Generic[ObjectT, StatusT]):
         async with asyncio.timeout(timeout.total_seconds() if timeout else None):
             while True:
                 description = await self._describe(foreign_id)
-                record = await self._record(foreign_id, description)
+                record = await read_record(self._client, description)
                 if wanted in record.visited:
                     return self._schema.run(record)
                 if description.status != WorkflowExecutionStatus.RUNNING:
@@ -170,12 +170,14 @@ class API(Generic[ObjectT, StatusT]):
             RunNotFound: there is no run of that foreign ID.
             RunFinished: the last run of that foreign ID has finished.
         """
-        handle = self._handle(foreign_id)
+        # Temporal takes a cancellation of a finished execution too, and does nothing.
+        if (await self._describe(foreign_id)).status != WorkflowExecutionStatus.RUNNING:
+            raise self._finished(foreign_id)
         async with self._errors(foreign_id):
-            await handle.cancel(reason=reason)
+            await self._handle(foreign_id).cancel(reason=reason)
 
-    def _handle(self, foreign_id: str) -> WorkflowHandle[Any, Record]:
-        return self._client.get_workflow_handle(self._schema.workflow_id(foreign_id), result_type=Record)
+    def _handle(self, foreign_id: str) -> WorkflowHandle[Any, Any]:
+        return self._client.get_workflow_handle(self._schema.workflow_id(foreign_id))
 
     async def _describe(self, foreign_id: str) -> WorkflowExecutionDescription:
         try:
@@ -184,16 +186,6 @@ class API(Generic[ObjectT, StatusT]):
             if error.status == RPCStatusCode.NOT_FOUND:
                 raise RunNotFound(self.name, foreign_id) from error
             raise
-
-    async def _record(self, foreign_id: str, description: WorkflowExecutionDescription) -> Record:
-        handle = self._handle(foreign_id)
-        if description.status == WorkflowExecutionStatus.COMPLETED:
-            return await handle.result()
-        record: Record = await handle.query(names.RECORD_QUERY, result_type=Record)
-        if description.status == WorkflowExecutionStatus.RUNNING:
-            return record
-        # Terminated or timed out by an operator: the machine had no say.
-        return replace(record, run_state=RunState.CANCELLED.value)
 
     @asynccontextmanager
     async def _errors(self, foreign_id: str) -> AsyncGenerator[None]:
@@ -209,4 +201,7 @@ class API(Generic[ObjectT, StatusT]):
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
             await self._describe(foreign_id)
-            raise RunFinished(self.name, foreign_id, "the last run has finished") from error
+            raise self._finished(foreign_id) from error
+
+    def _finished(self, foreign_id: str) -> RunFinished:
+        return RunFinished(self.name, foreign_id, "the last run has finished")

@@ -97,22 +97,10 @@ class Machine:
 
     def _load(self, start: MachineInput) -> None:
         info = workflow.info()
+        self._record = start.record(info.first_execution_run_id, info.start_time)
         if start.continuation:
-            self._record = start.continuation.record
             self._inbox.extendleft(_Request(update) for update in reversed(start.continuation.inbox))
             self._applied = dict.fromkeys(start.continuation.applied)
-            return
-        self._record = Record(
-            foreign_id=start.foreign_id,
-            run_id=info.first_execution_run_id,
-            object=start.object,
-            status=start.status,
-            run_state=RunState.RUNNING.value,
-            version=1,
-            created_at=info.start_time,
-            updated_at=info.start_time,
-            visited=[start.status],
-        )
 
     async def _enter(self) -> Plan:
         """Ask what there is to do at the status, and show the status to the outside."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pumphouse.workflows.run import RunState
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -64,6 +66,22 @@ class MachineInput:
     object: Any
     status: str
     continuation: Continuation | None = None
+
+    def record(self, run_id: str, start_time: datetime) -> Record:
+        """The run as it begins, or goes on, with this argument."""
+        if self.continuation:
+            return self.continuation.record
+        return Record(
+            foreign_id=self.foreign_id,
+            run_id=run_id,
+            object=self.object,
+            status=self.status,
+            run_state=RunState.RUNNING.value,
+            version=1,
+            created_at=start_time,
+            updated_at=start_time,
+            visited=[self.status],
+        )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A pump with what is around it: a watched source, a handler, and the heartbeats it gave."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,21 +31,41 @@ async def take(_event: ConnectorEvent) -> None:
     """Handle an event without any trouble."""
 
 
+async def hang(_event: ConnectorEvent) -> None:
+    """Never come to an end with an event."""
+    await asyncio.Event().wait()
+
+
+class Gates:
+    """A handler that takes each event once its gate is open."""
+
+    def __init__(self, *open_ones: str) -> None:
+        self._gates: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self.open(*open_ones)
+
+    async def __call__(self, event: ConnectorEvent) -> None:
+        await self._gates[event.id].wait()
+
+    def open(self, *event_ids: str) -> None:
+        for event_id in event_ids:
+            self._gates[event_id].set()
+
+
 def make_options(**keywords: Unpack[ConnectorKeywords]) -> ConnectorOptions:
     defaults: ConnectorKeywords = {"error_backoff": SOON, "heartbeat_timeout": HEARTBEAT_TIMEOUT}
     return ConnectorOptions(**{**defaults, **keywords})
 
 
 def make_delivery(
-    handle: Handle, stopping: asyncio.Event | None = None, **keywords: Unpack[ConnectorKeywords]
+    handle: Handle = take, *, stats: PumpStats | None = None, **keywords: Unpack[ConnectorKeywords]
 ) -> Delivery:
     return Delivery(
         definition="orders",
         connector="payments",
         options=make_options(**keywords),
         handle=handle,
-        stopping=stopping or asyncio.Event(),
-        stats=PumpStats(),
+        stopping=asyncio.Event(),
+        stats=stats or PumpStats(),
         metrics=PumpMetrics("orders", "payments", "1-of-1"),
     )
 
@@ -62,6 +83,10 @@ class Rig:
     def moves(self) -> Record[str]:
         """What the source did, and for each attempt of the handler `begin 1` and, when it went well, `end 1`."""
         return self.source.moves
+
+    @property
+    def acks(self) -> list[str]:
+        return [move for move in self.moves.entries if move.startswith("ack ")]
 
     async def stop(self) -> None:
         """Tell the pump to stop, and wait until it has."""
@@ -91,7 +116,7 @@ async def pumping(
         source.moves.add(f"end {event.id}")
 
     heartbeats = Record[PumpStats]()
-    delivery = make_delivery(watched, **keywords)
+    delivery = make_delivery(watched, stats=stats, **keywords)
     pump = Pump(
         constructor=source,
         consumer_name=f"orders/payments/{shard}",
@@ -108,9 +133,7 @@ async def pumping(
     try:
         yield Rig(pump, running, source, heartbeats)
     finally:
-        failed = running.done() and not running.cancelled() and running.exception()
         running.cancel()
         with suppress(asyncio.CancelledError):
             async with asyncio.timeout(GUARD):
                 await running
-        assert not failed

@@ -1,5 +1,6 @@
 """A source whose every move a test sees, and may hold up or let fail."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -24,6 +25,24 @@ def fail_first(failing: str, *errors: Exception) -> Before:
             raise left.pop(0)
 
     return before
+
+
+class Outage:
+    """Lets a move fail, or wait, for as long as it lasts."""
+
+    def __init__(self, move: str, error: Exception | None = None) -> None:
+        self._move = move
+        self._error = error
+        self._over = asyncio.Event()
+
+    def end(self) -> None:
+        self._over.set()
+
+    async def __call__(self, move: str) -> None:
+        if move == self._move and not self._over.is_set():
+            if self._error:
+                raise self._error
+            await self._over.wait()
 
 
 class WatchedSource:

@@ -148,7 +148,7 @@ class SqlCases:
         await database.create()
         await database.add(7, -3, 0, 5, 12, 2**40, -(2**40))
 
-        async with opened(database.connector(batch_size=2)) as consumer:
+        async with opened(database.connector(batch_size=3)) as consumer:
             assert await take(consumer, 7) == [-(2**40), -3, 0, 5, 7, 12, 2**40]
 
     async def test_every_field_is_read(self, database: Database) -> None:
@@ -469,7 +469,7 @@ class SqlCases:
         async with opened(database.connector()) as consumer:
             _, first = await consumer.recv()
             _, second = await consumer.recv()
-            for ack in (first, second, first, second):
+            for ack in (first, second, first):
                 await ack()
 
         assert await database.scalar("SELECT position FROM pumphouse_cursors") == 2
@@ -559,6 +559,41 @@ class SqlCases:
         assert written == sorted(set(written))
         assert written[-1] == 50
 
+    async def test_acks_during_a_write_are_left_for_the_next(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written: list[int] = []
+        go_on = asyncio.Event()
+
+        async def advance(_table: CursorTable, _name: str, position: int) -> None:
+            await go_on.wait()
+            written.append(position)
+
+        monkeypatch.setattr(CursorTable, "advance", advance)
+        cursor = Cursor(CursorTable(database.engine, "cursors"), "pump", None, gather=3)
+        await cursor.ack(1)
+        flushing = asyncio.create_task(cursor.flush())
+        await asyncio.sleep(0)
+        await cursor.ack(2)
+        go_on.set()
+        await flushing
+        assert written == [1]
+
+        await cursor.ack(3)
+        assert written == [1]
+        await cursor.ack(4)
+        assert written == [1, 4]
+
+        await cursor.ack(5)
+        go_on.clear()
+        flushing = asyncio.create_task(cursor.flush())
+        await asyncio.sleep(0)
+        await cursor.ack(6)
+        go_on.set()
+        await flushing
+        await cursor.flush()
+        assert written == [1, 4, 5, 6]
+
     async def test_many_pumps_may_create_the_cursor_table_at_once(self, database: Database) -> None:
         await database.create()
         await database.add(1)
@@ -611,7 +646,7 @@ class SqlCases:
 
     async def test_reshard_starts_the_new_names_at_the_earliest_position(self, database: Database) -> None:
         await database.create()
-        await database.add(*range(1, 10))
+        await database.add(*range(-4, 5))
         connector = database.connector()
         assert isinstance(connector, Reshardable)
         for name, count in (("old-0", 5), ("old-1", 3), ("other", 1)):
@@ -620,8 +655,8 @@ class SqlCases:
 
         await connector.reshard(["old-0", "old-1"], ["new-0", "new-1", "new-1", "new-2"])
 
-        assert [await next_id(connector, f"new-{number}") for number in range(3)] == [4, 4, 4]
-        assert [await next_id(connector, name) for name in ("old-0", "old-1", "other")] == [1, 1, 2]
+        assert [await next_id(connector, f"new-{number}") for number in range(3)] == [-1, -1, -1]
+        assert [await next_id(connector, name) for name in ("old-0", "old-1", "other")] == [-4, -4, -3]
 
     async def test_a_repeated_reshard_changes_nothing(self, database: Database) -> None:
         await database.create()
@@ -749,6 +784,16 @@ class TestSqlite(SqlCases):
         await consumer.close()
 
         assert await database.scalar("SELECT position FROM pumphouse_cursors") == 1
+
+    @pytest.mark.parametrize(("query", "milliseconds"), [({}, 30_000), ({"timeout": "7"}, 7_000)])
+    async def test_a_url_may_say_how_long_a_write_waits(
+        self, database: Database, query: Mapping[str, str], milliseconds: int
+    ) -> None:
+        engine = sql._make_engine(database.url.set(query=query))
+        async with engine.connect() as connection:
+            waits = await connection.exec_driver_sql("PRAGMA busy_timeout")
+            assert waits.scalar() == milliseconds
+        await engine.dispose()
 
     async def test_the_schema_may_be_named(self, database: Database) -> None:
         await database.create()

@@ -1,0 +1,18 @@
+from collections.abc import AsyncGenerator
+
+import pytest
+from temporalio.client import Client
+
+from pumphouse.worker.dev_server import DevServer, dev_server
+
+
+@pytest.fixture(scope="session")
+async def server() -> AsyncGenerator[DevServer]:
+    """One Temporal server for all tests; they keep apart by the names of their definitions."""
+    async with dev_server() as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: DevServer) -> Client:
+    return server.client

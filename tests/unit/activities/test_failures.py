@@ -1,0 +1,98 @@
+import asyncio
+from typing import Annotated
+
+import pytest
+from pydantic import BaseModel, Field, ValidationError
+
+from pumphouse.activities.failures import describe
+from pumphouse.connectors import ConnectorEvent
+
+SECRET = "hunter2"  # noqa: S105 - stands for an event's data
+
+
+class Payment(BaseModel):
+    amount: int
+    iban: Annotated[str, Field(max_length=3)] = ""
+
+
+class Order(BaseModel):
+    payments: list[Payment]
+
+
+def validation_error(model: type[BaseModel], data: object) -> ValidationError:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(data)
+    return caught.value
+
+
+def chain_of(length: int) -> Exception:
+    """An error `E1`, caused by `E2`, and so on."""
+    first = error = ValueError("E1")
+    for number in range(2, length + 1):
+        error.__cause__ = error = ValueError(f"E{number}")
+    return first
+
+
+def test_an_error_is_its_type_and_its_text() -> None:
+    assert describe(ConnectionError("the broker is away")) == "ConnectionError: the broker is away"
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), SystemExit(), asyncio.CancelledError()])
+def test_an_error_without_text_is_its_type(error: BaseException) -> None:
+    assert describe(error) == type(error).__name__
+
+
+def test_an_error_is_told_with_its_causes() -> None:
+    assert describe(chain_of(3)) == "ValueError: E1, caused by ValueError: E2, caused by ValueError: E3"
+
+
+def test_a_long_chain_of_causes_ends_after_five() -> None:
+    assert describe(chain_of(9)) == describe(chain_of(5))
+
+
+def test_an_error_that_causes_itself_is_told_all_the_same() -> None:
+    error = chain_of(2)
+    assert error.__cause__
+    error.__cause__.__cause__ = error
+    assert describe(error).startswith("ValueError: E1, caused by ValueError: E2")
+
+
+def test_a_validation_error_names_the_model_and_the_fields() -> None:
+    error = validation_error(Order, {"payments": [{"amount": "none"}]})
+    assert describe(error) == (
+        "ValidationError of Order: payments.0.amount: "
+        "Input should be a valid integer, unable to parse string as an integer"
+    )
+
+
+def test_a_validation_error_names_each_field_that_is_wrong() -> None:
+    described = describe(validation_error(Payment, {"iban": "long"}))
+    assert "amount: Field required" in described
+    assert "iban: String should have at most 3 characters" in described
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        SECRET,
+        {"payments": SECRET},
+        {"payments": [{"amount": SECRET, "iban": SECRET}]},
+        {"payments": [{"iban": SECRET}]},
+    ],
+)
+def test_a_validation_error_keeps_the_values_to_itself(data: object) -> None:
+    error = validation_error(Order, data)
+    assert SECRET in str(error)
+    assert SECRET not in describe(error)
+
+
+def test_a_validation_error_that_is_a_cause_keeps_the_values_to_itself() -> None:
+    error = ValueError("the payment cannot be read")
+    error.__cause__ = validation_error(Payment, {"amount": SECRET})
+    assert describe(error).startswith("ValueError: the payment cannot be read, caused by ValidationError")
+    assert SECRET not in describe(error)
+
+
+def test_an_event_that_cannot_be_made_keeps_its_data_to_itself() -> None:
+    error = validation_error(ConnectorEvent, {"id": "1", "data": {SECRET}})
+    assert SECRET not in describe(error)
