@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -78,7 +78,7 @@ class ConnectorActivities:
 
     def _pump(self, shard: Shard, stopping: asyncio.Event) -> Pump:
         metrics = PumpMetrics(self.definition.name, self.connector.name, str(shard))
-        stats = _last_stats()
+        stats = replace(_last_stats(), shard=str(shard))
         delivery = Delivery(
             definition=self.definition.name,
             connector=self.connector.name,

@@ -9,6 +9,8 @@ from pydantic import TypeAdapter
 class PumpStats:
     """The counters go on when the shard moves to another worker, as far as the last heartbeat knew them."""
 
+    shard: str = ""
+    """Which shard of the connector: `1-of-3`."""
     received: int = 0
     """Events taken from the source, redeliveries included."""
     delivered: int = 0

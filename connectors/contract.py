@@ -70,9 +70,10 @@ class Reshardable(Protocol):
     async def reshard(self, group: str, names: Sequence[str]) -> None:
         """Make the consumer names given the only ones of their group, without losing an event.
 
-        When the group has other names than these, each of these starts at the earliest position that any
-        name of the group has, and the others are forgotten; a group without positions starts from the
-        beginning. No consumer of the group is open during the call, and a repeated call changes nothing.
+        When the group has other names, all of these start at the earliest position that any name of the
+        group has, and the others are forgotten. Otherwise each keeps its position, and one that has none
+        starts from the beginning. No consumer of the group is open during the call, and a repeated call
+        changes nothing.
 
         Args:
             group: what the names of the group begin with; no name of another group does.

@@ -51,15 +51,12 @@ class MemoryConnector:
         return MemoryConsumer(self._log, consumer_name)
 
     async def reshard(self, group: str, names: Sequence[str]) -> None:
-        """Start the names at the earliest position of their group, unless they are the group already."""
+        """Make the names the only ones of their group, at its earliest position."""
         acked = self._log.acked
-        known = {name for name in acked if name.startswith(group)}
-        if known == set(names):
-            return
-        earliest = min((acked[name] for name in known), default=0)
-        for name in known:
-            del acked[name]
-        acked.update(dict.fromkeys(names, earliest))
+        known = {name: acked.pop(name) for name in list(acked) if name.startswith(group)}
+        if not known.keys() <= set(names):
+            known = dict.fromkeys(names, min(known.values()))
+        acked.update(dict.fromkeys(names, 0) | known)
 
 
 class MemoryConsumer:

@@ -28,6 +28,9 @@ __all__ = ["Columns", "SqlConnector", "SqlConsumer", "Translate"]
 SQLITE_BUSY_TIMEOUT = 30
 """Seconds that SQLite waits while another process writes to the same file; its own default is 5."""
 
+CLOSE_PATIENCE = 1.0
+"""Seconds that `close` leaves a query to end by itself; a cancelled one costs its connection."""
+
 _DATABASES = ("postgresql", "sqlite")
 _DRIVER_EXTRAS = {"aiosqlite": "sql", "asyncpg": "postgres"}
 
@@ -90,7 +93,7 @@ class SqlConnector:
         Raises:
             MissingExtra: the driver that the URL names is not installed.
             PumphouseError: the database is SQLite in memory.
-            sqlalchemy.exc.SQLAlchemyError, OSError: the database is out of reach or refuses.
+            Exception: the database is out of reach or refuses: an error of SQLAlchemy or of the driver.
         """
         engine = self._open()
         try:
@@ -108,11 +111,8 @@ class SqlConnector:
             functools.partial(self._release, engine),
         )
 
-    async def reshard(self, old_names: Sequence[str], new_names: Sequence[str]) -> None:
-        """Start every new name at the earliest position of the old ones, and forget those.
-
-        It is one transaction. An old name without a position counts as one that has acked nothing. When none
-        has a position, nothing changes.
+    async def reshard(self, group: str, names: Sequence[str]) -> None:
+        """Make the names the only ones of their group, at its earliest position, in one transaction.
 
         Raises:
             Exception: as for `make`.
@@ -121,7 +121,7 @@ class SqlConnector:
         try:
             cursors = CursorTable(engine, self._cursor_table)
             await cursors.create()
-            await cursors.hand_on(old_names, new_names)
+            await cursors.regroup(group, names)
         finally:
             await self._release(engine)
 
@@ -177,7 +177,8 @@ class SqlConsumer:
 
         Raises:
             InvalidEvent: the row cannot be read; the next call reads it from the table again.
-            sqlalchemy.exc.SQLAlchemyError, OSError: the database is out of reach, or lacks the table.
+            Exception: the database is out of reach, or lacks the table: an error of SQLAlchemy or of the
+                driver.
         """
         while not self._batch:
             self._batch.extend(await self._read())
@@ -197,7 +198,8 @@ class SqlConsumer:
         """Store the acks that are still to be stored, and let go of the connections.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError, OSError: the acks could not be stored; another call tries again.
+            Exception: the acks could not be stored: an error of SQLAlchemy or of the driver. Another call
+                tries again.
         """
         try:
             await self._stop_reading()
@@ -222,7 +224,10 @@ class SqlConsumer:
         reading, self._reading = self._reading, None
         if reading is None:
             return
-        reading.cancel()
+        try:
+            await asyncio.wait([reading], timeout=CLOSE_PATIENCE)
+        finally:
+            reading.cancel()
         # Nobody needs its error: what it was reading is read again, and close writes what it was writing.
         await asyncio.gather(reading, return_exceptions=True)
 

@@ -66,27 +66,27 @@ class CursorTable:
         async with self._engine.begin() as connection:
             await connection.execute(upsert)
 
-    async def hand_on(self, old_names: Sequence[str], new_names: Sequence[str]) -> None:
-        """Give the earliest position of the old names to every new one; nothing when no old one has a row."""
+    async def regroup(self, group: str, names: Sequence[str]) -> None:
+        """Make the names the only ones that begin with `group`, at the earliest position of those."""
         async with self._engine.begin() as connection:
-            found = await self._take(connection, old_names)
-            if not found or not new_names:
-                return
-            positions = [position for position in found if position is not None]
-            # An old name that lacks a position has acked nothing: all of them go back to the start.
-            complete = len(positions) == len(set(old_names))
-            upsert = self._insert(dict.fromkeys(new_names), min(positions) if complete else None)
-            upsert = upsert.on_conflict_do_update(
-                index_elements=[self._table.c.consumer_name],
-                set_={"position": upsert.excluded.position, "updated_at": upsert.excluded.updated_at},
-            )
-            await connection.execute(upsert)
+            known = await self._group(connection, group)
+            position = None
+            if others := known.keys() - set(names):
+                delete = sa.delete(self._table).where(self._table.c.consumer_name.in_(known))
+                await connection.execute(delete)
+                position = _earliest(known.values())
+            if others or set(names) - known.keys():
+                # Names that were not deleted keep their positions.
+                await connection.execute(self._insert(names, position).on_conflict_do_nothing())
 
-    async def _take(self, connection: AsyncConnection, names: Sequence[str]) -> Sequence[int | None]:
-        # One statement, so that of two processes that hand on at once, the second finds nothing.
+    async def _group(self, connection: AsyncConnection, group: str) -> dict[str, int | None]:
         columns = self._table.c
-        delete = sa.delete(self._table).where(columns.consumer_name.in_(names)).returning(columns.position)
-        return (await connection.execute(delete)).scalars().all()
+        query = sa.select(columns.consumer_name, columns.position)
+        found = await connection.execute(
+            query.where(columns.consumer_name.startswith(group, autoescape=True))
+        )
+        # SQLite's LIKE takes a and A for the same.
+        return {name: position for name, position in found if name.startswith(group)}
 
     def _insert(self, names: Iterable[str], position: int | None) -> postgresql.Insert | sqlite.Insert:
         insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
@@ -101,6 +101,12 @@ class CursorTable:
 
         async with self._engine.connect() as connection:
             return await connection.run_sync(look)
+
+
+def _earliest(positions: Iterable[int | None]) -> int | None:
+    """The smallest position; None, which stands before all rows, is smaller than any."""
+    found = list(positions)
+    return None if None in found else min(position for position in found if position is not None)
 
 
 class Cursor:

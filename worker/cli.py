@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pumphouse.activities.failures import describe
@@ -107,12 +108,15 @@ async def _status() -> None:
 
 
 def _status_table(pumps: list[PumpStatus]) -> Table:
-    table = Table(
-        "connector", "received", "delivered", "skipped", "retried", "in flight", "lag", "source", "worker"
-    )
+    counters = ("received", "delivered", "skipped", "retried", "acked", "in flight")
+    table = Table("connector", "shard", *counters, "lag", "source", "worker")
     for pump in pumps:
         stats = pump.stats
-        counts = (stats.received, stats.delivered, stats.skipped, stats.retried, stats.in_flight)
+        counts = (
+            *(stats.received, stats.delivered, stats.skipped),
+            *(stats.retried, stats.acked, stats.in_flight),
+        )
         lag = str(timedelta(seconds=round(stats.lag_seconds)))
-        table.add_row(pump.connector, *map(str, counts), lag, stats.source_error or "well", pump.worker)
+        source = stats.source_error or "well"
+        table.add_row(escape(pump.connector), stats.shard, *map(str, counts), lag, source, pump.worker)
     return table

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 from pydantic import JsonValue
-from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from pumphouse.connectors import ConnectorEvent, InvalidEvent
@@ -33,20 +33,20 @@ _NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[sa.URL]:
+def postgres() -> Iterator[sa.URL]:
     with postgres_server() as url:
         yield url
 
 
 class TestPostgres(SqlCases):
     @pytest.fixture
-    async def database(self, server: sa.URL) -> AsyncIterator[Database]:
+    async def database(self, postgres: sa.URL) -> AsyncIterator[Database]:
         name = f"test_{next(_NUMBERS)}"
-        admin = create_async_engine(server, isolation_level="AUTOCOMMIT")
+        admin = create_async_engine(postgres, isolation_level="AUTOCOMMIT")
         async with admin.connect() as connection:
             await connection.exec_driver_sql(f"CREATE DATABASE {name}")
         await admin.dispose()
-        url = server.set(database=name)
+        url = postgres.set(database=name)
         engine = create_async_engine(url)
         yield Database(url, engine)
         await engine.dispose()
@@ -102,7 +102,7 @@ class TestPostgres(SqlCases):
         await database.run('CREATE SCHEMA "The Shop"')
         await database.run("CREATE SCHEMA pumps")
         described = await database.create("The Shop.events")
-        await insert(database.engine, described, Columns(), 1, 2)
+        await insert(database.engine, described, 1, 2)
         connector = database.connector(table="The Shop.events", cursor_table="pumps.cursors")
         async with opened(connector) as consumer:
             await take(consumer, 1)
@@ -134,9 +134,15 @@ class TestPostgres(SqlCases):
         async with opened(SqlConnector(database.url.set(username="cut"), batch_size=1)) as consumer:
             assert await take(consumer, 1) == [1]
             await database.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'cut'")
-            with pytest.raises((OSError, SQLAlchemyError)):
-                await consumer.recv()
-            assert await take(consumer, 1) == [2]
+            failures = 0
+            while failures < 5:
+                try:
+                    assert await take(consumer, 1) == [2]
+                    break
+                except Exception:  # noqa: BLE001 - SQLAlchemy's error or the driver's own
+                    failures += 1
+
+        assert 0 < failures < 5
 
     async def test_no_transaction_stays_open_between_polls(self, database: Database) -> None:
         await database.create()

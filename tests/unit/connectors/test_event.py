@@ -36,7 +36,8 @@ events = st.builds(
 
 def make(**fields: Any) -> ConnectorEvent:
     """An event with these fields, and with valid ones for what is not given."""
-    return ConnectorEvent(**{"id": "1", "foreign_id": "order-1", "created_at": MOMENT, **fields})
+    valid: dict[str, Any] = {"id": "1", "foreign_id": "order-1", "created_at": MOMENT}
+    return ConnectorEvent(**{**valid, **fields})
 
 
 def refused_fields(refusal: pytest.ExceptionInfo[ValidationError]) -> set[object]:
