@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
@@ -45,7 +46,11 @@ class DevServer:
 
 @asynccontextmanager
 async def dev_server(
-    database: Path | None = None, *, port: int | None = None, ui_port: int | None = None
+    database: Path | None = None,
+    *,
+    port: int | None = None,
+    ui_port: int | None = None,
+    log_level: Literal["never", "error", "warn", "info"] = "error",
 ) -> AsyncGenerator[DevServer]:
     """Run the embedded server for the length of the block.
 
@@ -53,6 +58,7 @@ async def dev_server(
         database: the file that keeps its data; in memory if not given.
         port: for workers and clients; a free one if not given.
         ui_port: for browsers; a free one if not given.
+        log_level: what the server says on standard error.
 
     Raises:
         MissingExtra: the `dev-server` extra is not installed.
@@ -68,7 +74,7 @@ async def dev_server(
                 dev_server_existing_path=server_binary(),
                 dev_server_database_filename=str(database) if database else None,
                 dev_server_extra_args=_FAST_SQLITE if database else (),
-                dev_server_log_level="error",
+                dev_server_log_level=log_level,
                 search_attributes=SEARCH_ATTRIBUTES,
                 port=port,
                 ui=True,

@@ -133,7 +133,7 @@ async def demo(*, keep: bool) -> int:
     stop = stop_on_signals()
     with tempfile.TemporaryDirectory(prefix="pumphouse-demo-") as name:
         directory = Path(name)
-        async with dev_server() as server:
+        async with dev_server(log_level="never") as server:
             console.print(f"Temporal server [bold]{server.address}[/], UI [bold]{server.ui_url}[/]")
             playing = asyncio.create_task(play(directory, server.client, server.address))
             stopped = asyncio.create_task(stop.wait())

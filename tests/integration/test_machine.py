@@ -9,6 +9,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
+from pumphouse.worker import plugin
 from pumphouse.workflows import Run, RunState, StatusNotReached, Workflow, names
 from pumphouse.workflows.messages import StatusUpdate
 from tests.integration.orders import Order, OrderStatus, bare_orders, define_orders, executing, handle_of
@@ -177,3 +178,49 @@ async def test_a_step_costs_eight_events_of_history(client: Client) -> None:
 
     events = (await handle_of(client, api, "long").fetch_history()).events
     assert len(events) <= 3 * 8 + 10
+
+
+async def test_an_open_run_goes_on_under_a_changed_graph(client: Client) -> None:
+    before = bare_orders()
+    before.allow(OrderStatus.CREATED, OrderStatus.PAID, OrderStatus.REFUNDED)
+    before.allow(OrderStatus.PAID, OrderStatus.SHIPPED)
+    after = Workflow(before.name, Order, OrderStatus, task_queue=before.task_queue)
+    after.allow(OrderStatus.CREATED, OrderStatus.PAID, OrderStatus.SHIPPED)
+
+    @after.step(OrderStatus.PAID, to=[OrderStatus.REFUNDED])
+    async def refund(run: OrderRun) -> OrderStatus:
+        return OrderStatus.REFUNDED
+
+    api = before.bind(client)
+    async with executing(client, before):
+        await api.trigger("waiting", Order())
+        await api.trigger("at a changed status", Order())
+        await api.update_status("at a changed status", OrderStatus.PAID, wait=True)
+
+    # Without a cache each workflow task replays the history that the other graph has made.
+    async with executing(client, after, max_cached_workflows=0):
+        await api.update_status("waiting", OrderStatus.PAID)
+        await api.update_status("at a changed status", OrderStatus.SHIPPED)
+        new = await handle_of(client, api, "waiting").result()
+        old = await handle_of(client, api, "at a changed status").result()
+
+    assert new.visited == ["CREATED", "PAID", "REFUNDED"]
+    assert old.visited == ["CREATED", "PAID", "SHIPPED"], "the plan of a status holds until it is left"
+
+
+async def test_a_server_without_the_search_attributes_does_not_stop_a_run(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(client: Client) -> bool:
+        return False
+
+    monkeypatch.setattr(plugin, "register_search_attributes", refused)
+    orders = define_orders()
+    api = orders.bind(client)
+    async with executing(client, orders):
+        await api.trigger("plain", Order(), start_at=OrderStatus.PAID)
+        record = await handle_of(client, api, "plain").result()
+
+    assert record.status == "SHIPPED"
+    attributes = (await handle_of(client, api, "plain").describe()).typed_search_attributes
+    assert attributes.get(names.STATUS) is None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -52,8 +52,9 @@ class Gates:
 
 
 def make_options(**keywords: Unpack[ConnectorKeywords]) -> ConnectorOptions:
-    defaults: ConnectorKeywords = {"error_backoff": SOON, "heartbeat_timeout": HEARTBEAT_TIMEOUT}
-    return ConnectorOptions(**{**defaults, **keywords})
+    chosen: ConnectorKeywords = {"error_backoff": SOON, "heartbeat_timeout": HEARTBEAT_TIMEOUT}
+    chosen.update(keywords)
+    return ConnectorOptions(**chosen)
 
 
 def make_delivery(
@@ -81,7 +82,7 @@ class Rig:
 
     @property
     def moves(self) -> Record[str]:
-        """What the source did, and for each attempt of the handler `begin 1` and, when it went well, `end 1`."""
+        """What the source did, and for each attempt of the handler `begin 1`, and `end 1` if it went well."""
         return self.source.moves
 
     @property
@@ -107,7 +108,7 @@ async def pumping(
     drain_timeout: timedelta = NEVER,
     stats: PumpStats | None = None,
     **keywords: Unpack[ConnectorKeywords],
-) -> AsyncIterator[Rig]:
+) -> AsyncGenerator[Rig]:
     """Run a pump for as long as the block lasts; one that has failed fails the block."""
 
     async def watched(event: ConnectorEvent) -> None:

@@ -257,7 +257,11 @@ async def test_a_failure_is_logged_with_the_event_named_and_without_its_data(
 ) -> None:
     attempts = iter([failing, failing, take])
     event = make_event("event-7", "order-9", data={"amount": SECRET})
-    assert await deliver(make_delivery(lambda each: next(attempts)(each)), event)
+
+    async def handle(each: ConnectorEvent) -> None:
+        await next(attempts)(each)
+
+    assert await deliver(make_delivery(handle), event)
 
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
     for number, record in enumerate(caplog.records, start=1):

@@ -131,7 +131,7 @@ async def test_nothing_is_kept_of_a_lane_that_has_ended() -> None:
         await asyncio.wait(lanes.running)
         await turns(1)
         assert not lanes.running
-        assert not lanes._queues
+        assert not lanes._queues  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_a_lane_that_has_ended_begins_anew_with_the_next_event() -> None:

@@ -73,7 +73,7 @@ def test_a_count_may_be_one(name: str) -> None:
 
 def test_a_lag_may_be_nothing_and_not_less() -> None:
     assert ConnectorOptions(consume_lag=NOTHING).consume_lag == NOTHING
-    with pytest.raises(ValueError, match="^consume_lag must not be negative, not -1 day"):
+    with pytest.raises(ValueError, match=r"^consume_lag must not be negative, not -1 day"):
         ConnectorOptions(consume_lag=-INSTANT)
 
 

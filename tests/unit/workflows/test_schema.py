@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -45,7 +45,7 @@ class Order(BaseModel):
 class StrictLine(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    quantity: Annotated[int, Field(alias="count")]
+    quantity: int = Field(alias="count")
     price: Decimal
 
 
@@ -81,6 +81,16 @@ class DoubledOrder(BaseModel):
 
 class EncodedOrder(BaseModel):
     lines: Json[list[int]]
+
+
+class StrictBase(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    number: int
+
+
+class Special(StrictBase):
+    discount: int = 0
 
 
 ORDER = Order.model_validate(
@@ -164,14 +174,12 @@ def test_the_limit_counts_bytes_and_not_characters(character: str) -> None:
 def test_a_foreign_id_that_is_too_long_is_refused_with_its_size_and_the_limit() -> None:
     with pytest.raises(
         InvalidForeignID,
-        match=r"^foreign_id 'é{60}\.\.\.': makes a workflow ID of 1207 bytes, and Temporal takes 1000 at most$",
+        match=r"^foreign_id 'é{60}\.\.\.': makes a workflow ID of 1207 bytes, and Temporal takes 1000 at",
     ):
         SCHEMA.workflow_id("é" * 600)
 
 
-@pytest.mark.xfail(
-    raises=UnicodeEncodeError, reason="the size is counted before the ID is known to be encodable"
-)
+@pytest.mark.xfail(raises=UnicodeEncodeError, reason="its UTF-8 size is counted unguarded")
 def test_a_foreign_id_that_is_no_unicode_is_refused() -> None:
     with pytest.raises(InvalidForeignID):
         SCHEMA.workflow_id("order-\ud800")
@@ -238,6 +246,18 @@ def test_a_decimal_comes_back_with_all_its_digits() -> None:
 def test_an_object_with_fields_that_are_derived_or_encoded_comes_back_as_it_was(value: BaseModel) -> None:
     schema = schema_of(type(value))
     assert schema.load(stored(schema.dump(value))) == value
+
+
+@pytest.mark.xfail(
+    raises=ValidationError, reason="dump takes an object of a subclass, and writes fields that load refuses"
+)
+def test_an_object_of_a_subclass_is_refused_or_can_be_read_again() -> None:
+    schema = schema_of(StrictBase)
+    try:
+        dumped = schema.dump(Special(number=1, discount=5))
+    except TypeError:
+        return
+    assert schema.load(stored(dumped)).number == 1
 
 
 @pytest.mark.parametrize("value", [Line(stockKeepingUnit="a", price=Decimal(1)), {"number": 1}, None, Order])
