@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from pumphouse.activities.stats import PumpStats, read_stats
 from pumphouse.workflows import names
@@ -23,16 +24,21 @@ class PumpStatus:
 
 
 async def pump_statuses(client: Client, supervisor_id: str) -> list[PumpStatus]:
-    """The pumps of one connector.
+    """The pumps of one connector; none before a worker has started its supervisor.
 
     Args:
         client: the connection.
         supervisor_id: the workflow ID of the connector's supervisor.
 
     Raises:
-        temporalio.service.RPCError: there is none, or Temporal is out of reach.
+        temporalio.service.RPCError: Temporal is out of reach.
     """
-    description = await client.get_workflow_handle(supervisor_id).describe()
+    try:
+        description = await client.get_workflow_handle(supervisor_id).describe()
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return []
     return [
         PumpStatus(
             connector=pending.activity_type.name,

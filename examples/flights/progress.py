@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
 from examples.flights.flights import FlightStatus, flights
 from examples.flights.table import EVENTS
@@ -84,10 +83,5 @@ async def _count_events(engine: AsyncEngine) -> tuple[int, int]:
 
 async def _pump(client: Client) -> PumpStats:
     (connector,) = flights.connectors
-    try:
-        pumps = await pump_statuses(client, supervisor_workflow_id(flights.name, connector.name))
-    except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
-            raise
-        return PumpStats()  # the worker has not come up yet
+    pumps = await pump_statuses(client, supervisor_workflow_id(flights.name, connector.name))
     return pumps[0].stats if pumps else PumpStats()

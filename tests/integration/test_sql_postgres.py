@@ -6,7 +6,7 @@ import json
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from pumphouse.connectors import ConnectorEvent, InvalidEvent
 from pumphouse.connectors.sql import Columns, SqlConnector
+from pumphouse.connectors.sql_rows import Row, Rows
 from tests.integration.postgres import postgres_server
 from tests.unit.connectors.test_sql import (
-    SOON,
     Database,
     SqlCases,
     event_table,
@@ -144,12 +144,22 @@ class TestPostgres(SqlCases):
 
         assert 0 < failures < 5
 
-    async def test_no_transaction_stays_open_between_polls(self, database: Database) -> None:
+    async def test_no_transaction_stays_open_between_polls(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         await database.create()
+        read, polled = Rows.after, asyncio.Event()
+
+        async def after(rows: Rows, position: int | None) -> list[Row]:
+            found = await read(rows, position)
+            polled.set()
+            return found
+
+        monkeypatch.setattr(Rows, "after", after)
         waiting = "FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
-        async with opened(database.connector(poll_interval=SOON * 100)) as consumer:
+        async with opened(database.connector(poll_interval=timedelta(minutes=1))) as consumer:
             receiving = asyncio.create_task(consumer.recv())
-            await asyncio.sleep(0.2)
+            await asyncio.wait_for(polled.wait(), 10)
             assert await database.scalar("SELECT count(*) " + waiting) == 0
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
