@@ -75,7 +75,7 @@ class CursorTable:
                 delete = sa.delete(self._table).where(self._table.c.consumer_name.in_(known))
                 await connection.execute(delete)
                 position = _earliest(known.values())
-            if others or set(names) - known.keys():
+            if names and (others or set(names) - known.keys()):
                 # Names that were not deleted keep their positions.
                 await connection.execute(self._insert(names, position).on_conflict_do_nothing())
 

@@ -4,7 +4,7 @@ import importlib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pumphouse.connectors.errors import PumphouseError
 from pumphouse.workflows.definition import Workflow
@@ -41,8 +41,7 @@ def load_definitions(target: str) -> list[Workflow[Any, Any]]:
         raise NoDefinition(target, f"there is no module {error.name!r}") from error
     except AttributeError as error:
         raise NoDefinition(target, str(error)) from error
-    definitions: list[object] = list(found) if isinstance(found, Iterable) else [found]
-    workflows = [definition for definition in definitions if isinstance(definition, Workflow)]
-    if not workflows or len(workflows) != len(definitions):
+    definitions = list(cast("Iterable[object]", found)) if isinstance(found, Iterable) else [found]
+    if not definitions or not all(isinstance(definition, Workflow) for definition in definitions):
         raise NoDefinition(target, f"it is {found!r}")
-    return workflows
+    return cast("list[Workflow[Any, Any]]", definitions)

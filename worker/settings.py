@@ -33,9 +33,9 @@ class WorkerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PUMPHOUSE_")
 
-    drain_timeout: timedelta = Field(timedelta(seconds=10), gt=timedelta(0))
+    drain_timeout: timedelta = Field(default=timedelta(seconds=10), gt=timedelta(0))
     """How long handlers and steps under way may take to end when the worker stops."""
-    max_concurrent_steps: int = Field(100, ge=1)
+    max_concurrent_steps: int = Field(default=100, ge=1)
     """How many steps run at once."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """From which level on the worker logs."""

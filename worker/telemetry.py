@@ -38,11 +38,11 @@ def telemetry(environ: Mapping[str, str] = os.environ) -> Generator[list[Interce
     resource = Resource.create({} if "OTEL_SERVICE_NAME" in environ else {SERVICE_NAME: "pumphouse"})
     interceptors: list[Interceptor] = []
     with ExitStack() as stack:
-        if readers := [_reader(make) for make in _exporters("METRICS", environ)]:
+        if readers := [as_reader(make) for make in exporters_of("METRICS", environ)]:
             meter_provider = MeterProvider(metric_readers=readers, resource=resource)
             stack.callback(meter_provider.shutdown)
             metrics.set_meter_provider(meter_provider)
-        if exporters := [make() for make in _exporters("TRACES", environ)]:
+        if exporters := [make() for make in exporters_of("TRACES", environ)]:
             tracer_provider = TracerProvider(resource=resource)
             stack.callback(tracer_provider.shutdown)
             for exporter in exporters:
@@ -52,13 +52,13 @@ def telemetry(environ: Mapping[str, str] = os.environ) -> Generator[list[Interce
         yield interceptors
 
 
-def _reader(make: Callable[[], Any]) -> MetricReader:
+def as_reader(make: Callable[[], Any]) -> MetricReader:
     """What an entry point makes: a reader already (Prometheus), or an exporter to be called now and then."""
     made = make()
     return made if isinstance(made, MetricReader) else PeriodicExportingMetricReader(made)
 
 
-def _exporters(signal: str, environ: Mapping[str, str]) -> list[Callable[[], Any]]:
+def exporters_of(signal: str, environ: Mapping[str, str]) -> list[Callable[[], Any]]:
     """The exporters of a signal, as OpenTelemetry's packages register them."""
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return []

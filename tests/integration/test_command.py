@@ -109,6 +109,22 @@ async def exists(client: Client, workflow_id: str) -> bool:
     return True
 
 
+async def test_telemetry_goes_where_the_standard_settings_say(app: Path, server: DevServer) -> None:
+    environ = {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "console"}
+    async with command(
+        "worker", "app:tickets", cwd=app, TEMPORAL_ADDRESS=server.address, **environ
+    ) as process:
+        await line_with(process, "StartWorkflow:")
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            output, _ = await process.communicate()
+
+    assert process.returncode == 0
+    # Metrics are sent at the end at the latest.
+    assert '"name": "pumphouse.lag"' in output.decode()
+    assert '"workflow": "tickets"' in output.decode()
+
+
 async def test_the_status_shows_the_pumps(app: Path, server: DevServer) -> None:
     async with command("worker", "app:tickets", cwd=app, TEMPORAL_ADDRESS=server.address) as process:
         await line_with(process, "executing tickets")

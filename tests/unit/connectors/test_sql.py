@@ -720,6 +720,26 @@ class SqlCases:
             assert await take(consumer, 1) == [-5]
         assert await next_id(connector, "g/1-of-1") == 1
 
+    async def test_reshard_takes_a_name_that_stays_back_to_the_earliest_too(self, database: Database) -> None:
+        await database.create()
+        await database.add(1, 2, 3)
+        connector = database.connector()
+        for name, count in (("g/a", 2), ("g/b", 1)):
+            async with opened(connector, name) as consumer:
+                await take(consumer, count)
+
+        await connector.reshard("g/", ["g/a", "g/c"])
+
+        assert [await next_id(connector, name) for name in ("g/a", "g/c", "g/b")] == [2, 2, 1]
+
+    async def test_reshard_to_no_names_forgets_the_group(self, database: Database) -> None:
+        connector = database.connector()
+        await connector.reshard("g/", ["g/1-of-1"])
+        for _ in range(2):
+            await connector.reshard("g/", [])
+
+        assert await database.scalar("SELECT count(*) FROM pumphouse_cursors") == 0
+
     async def test_reshards_at_once_do_it_once(self, database: Database) -> None:
         await database.create()
         await database.add(1, 2, 3)
