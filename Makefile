@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 MODULES := $(wildcard connectors/*.py workflows/*.py activities/*.py worker/*.py)
 ARGS ?=
 
-.PHONY: help demo test test-fast lint format lock clean
+.PHONY: help demo test test-fast bench lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show the commands
@@ -21,11 +21,14 @@ test: $(VENV)/.installed ## Run all tests, with coverage (ARGS="-k name" for som
 test-fast: $(VENV)/.installed ## Run the tests that need no server
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
+bench: $(VENV)/.installed ## Measure the pump beside the bare client; run nothing else meanwhile
+	$(BIN)/python benchmarks/pump.py $(ARGS)
+
 lint: $(VENV)/.installed ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p pumphouse.connectors -p pumphouse.workflows -p pumphouse.activities -p pumphouse.worker
-	$(BIN)/mypy tests examples
+	$(BIN)/mypy tests examples benchmarks
 	$(BIN)/pyright
 
 format: $(VENV)/.installed ## Format the code, and mend what can be mended

@@ -45,7 +45,7 @@ class Delivery:
         Returns:
             Whether it was handled; False when the pump stopped before that.
         """
-        if await is_set_within(self.stopping, self._wait_for(event)):
+        if self.stopping.is_set() or await self._is_stopped_before_due(event):
             return False
         attempt = 1
         while not await self._attempt(event, attempt):
@@ -57,11 +57,11 @@ class Delivery:
         self.stats.delivered += 1
         return True
 
-    def _wait_for(self, event: ConnectorEvent) -> timedelta:
-        """How long until the event is old enough; never longer than the lag, whatever its clock says."""
+    async def _is_stopped_before_due(self, event: ConnectorEvent) -> bool:
+        """Wait until the event is old enough; never longer than the lag, whatever its clock says."""
         lag = self.options.consume_lag
-        age = datetime.now(UTC) - event.created_at
-        return max(min(lag - age, lag), timedelta(0))
+        wait = min(lag - (datetime.now(UTC) - event.created_at), lag)
+        return wait > timedelta(0) and await is_set_within(self.stopping, wait)
 
     async def _attempt(self, event: ConnectorEvent, attempt: int) -> bool:
         begun = time.monotonic()

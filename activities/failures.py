@@ -2,14 +2,18 @@
 
 from pydantic import ValidationError
 
+from pumphouse.connectors.errors import InvalidEvent
+
+MAX_CAUSES = 5
+
 
 def describe(error: BaseException) -> str:
     """The error and its causes in one line, without the values that Pydantic quotes."""
-    described: list[str] = []
-    current: BaseException | None = error
-    while current is not None and len(described) < 5:  # noqa: PLR2004 - a line's worth
-        described.append(_describe_one(current))
-        current = current.__cause__
+    described = [_describe_one(error)]
+    # The cause of an unreadable event is the translator's, and may quote the event.
+    while (cause := error.__cause__) and not isinstance(error, InvalidEvent) and len(described) < MAX_CAUSES:
+        described.append(_describe_one(cause))
+        error = cause
     return ", caused by ".join(described)
 
 

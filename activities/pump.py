@@ -57,6 +57,7 @@ class Pump:
     _stopped: asyncio.Task[bool] = field(init=False)
     _failing_since: datetime | None = field(default=None, init=False)
     _next_beat: float = field(default=0.0, init=False)
+    _is_alert: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         """Begin with nothing in flight."""
@@ -200,9 +201,21 @@ class Pump:
         self._next_beat = time.monotonic() + self._beat_interval
         self.stats.in_flight = len(self._window)
         self.stats.lag_seconds = lag = self._lag().total_seconds()
-        alert = lag > self.options.lag_alert.total_seconds()
-        self.metrics.observe(in_flight=len(self._window), lag_seconds=lag, is_alert=alert)
+        self._note_alert(lag)
+        self.metrics.observe(in_flight=len(self._window), lag_seconds=lag, is_alert=self._is_alert)
         self.heartbeat(replace(self.stats))
+
+    def _note_alert(self, lag: float) -> None:
+        """Log when the lag rises above its limit, and when it is back."""
+        was_alert = self._is_alert
+        self._is_alert = lag > self.options.lag_alert.total_seconds()
+        if self._is_alert != was_alert:
+            logger.log(
+                logging.WARNING if self._is_alert else logging.INFO,
+                "connector %s: the lag of %.0f s is %s its limit, %s",
+                *(self.consumer_name, lag, "above" if self._is_alert else "back under"),
+                self.options.lag_alert,
+            )
 
     def _lag(self) -> timedelta:
         """How far behind: the age of the oldest event in flight, or how long the source has been silent.

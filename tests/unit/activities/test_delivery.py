@@ -57,7 +57,7 @@ async def test_the_next_attempt_follows_after_the_back_off(monkeypatch: pytest.M
     waits = watch_waits(monkeypatch)
     delivery = make_delivery(Handler(ValueError(), ValueError()), error_backoff=HOUR)
     assert await deliver(delivery, make_event())
-    assert waits == [NO_TIME, HOUR, HOUR]
+    assert waits == [HOUR, HOUR]
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,7 @@ async def test_an_event_waits_until_it_is_old_enough_and_never_longer_than_the_l
 ) -> None:
     waits = watch_waits(monkeypatch)
     assert await deliver(make_delivery(consume_lag=HOUR), make_event(age=age))
-    (waited,) = waits
-    assert wait - timedelta(seconds=GUARD) <= waited <= wait
+    assert wait - timedelta(seconds=GUARD) <= sum(waits, NO_TIME) <= wait
 
 
 async def test_a_handler_sees_an_event_only_after_the_lag() -> None:

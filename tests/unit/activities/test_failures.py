@@ -5,7 +5,7 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 from pumphouse.activities.failures import describe
-from pumphouse.connectors import ConnectorEvent
+from pumphouse.connectors import ConnectorEvent, InvalidEvent
 
 SECRET = "hunter2"  # noqa: S105 - stands for an event's data
 
@@ -90,6 +90,14 @@ def test_a_validation_error_that_is_a_cause_keeps_the_values_to_itself() -> None
     error = ValueError("the payment cannot be read")
     error.__cause__ = validation_error(Payment, {"amount": SECRET})
     assert describe(error).startswith("ValueError: the payment cannot be read, caused by ValidationError")
+    assert SECRET not in describe(error)
+
+
+def test_an_event_that_cannot_be_read_is_told_without_its_cause_which_may_quote_it() -> None:
+    error = InvalidEvent("payments", "7", "the amount is missing")
+    error.__cause__ = KeyError(SECRET)
+    assert describe(error).startswith("InvalidEvent: payments, position 7: ")
+    assert "the amount is missing" in describe(error)
     assert SECRET not in describe(error)
 
 

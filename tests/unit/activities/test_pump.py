@@ -1,4 +1,5 @@
 import itertools
+import logging
 import time
 from datetime import timedelta
 
@@ -219,6 +220,23 @@ async def test_the_lag_is_the_age_of_the_oldest_event_in_flight_and_grows(meters
         done = await rig.heartbeats.next(lambda stats: stats.acked == 2)
         assert done.lag_seconds == 0
         assert meters.read_one("pumphouse.lag.alert") == 0
+
+
+async def test_a_lag_above_the_limit_is_logged_once_and_so_is_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "pumphouse")
+    gates, old = Gates(), make_event(age=timedelta(hours=1))
+    async with pumping(WatchedSource(old), gates, lag_alert=timedelta(minutes=30)) as rig:
+        await rig.heartbeats.next(lambda stats: stats.in_flight == 1)
+        await rig.heartbeats.more(A_FEW_BEATS)
+        gates.open("1")
+        await rig.heartbeats.next(lambda stats: stats.acked == 1)
+        await rig.heartbeats.more(A_FEW_BEATS)
+    raised, over = caplog.records
+    assert (raised.levelno, over.levelno) == (logging.WARNING, logging.INFO)
+    assert f"connector {CONSUMER_NAME}: the lag of 3600 s is above its limit, 0:30:00" in raised.message
+    assert f"connector {CONSUMER_NAME}: the lag of 0 s is back under its limit" in over.message
 
 
 async def test_a_lag_below_the_limit_is_no_alert(meters: Meters) -> None:

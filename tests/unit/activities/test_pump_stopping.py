@@ -8,7 +8,7 @@ from pumphouse.activities import pump as pump_module
 from pumphouse.connectors import ConnectorEvent
 from tests.unit.activities.events import events_of
 from tests.unit.activities.rigs import NEVER, SOON, Gates, Rig, hang, pumping
-from tests.unit.activities.sources import Outage, WatchedSource
+from tests.unit.activities.sources import Outage, WatchedSource, fail_first
 
 A_FEW_BEATS = 3
 
@@ -40,6 +40,26 @@ async def test_a_stop_acks_all_that_has_ended_before_it_closes() -> None:
         gates.open("1")
         await rig.stop()
     assert rig.moves.entries[-4:] == ["ack 1", "ack 2", "ack 3", "close"]
+
+
+async def test_a_stop_waits_for_the_ack_under_way_and_goes_on_with_heartbeats() -> None:
+    outage = Outage("ack 1")
+    source = WatchedSource(*events_of("a"), before=outage)
+    async with pumping(source) as rig:
+        await source.tries.until("ack 1")
+        rig.pump.stopping.set()
+        await rig.heartbeats.more(A_FEW_BEATS)
+        outage.end()
+        await rig.ended()
+    assert rig.moves.entries[-2:] == ["ack 1", "close"]
+
+
+async def test_a_stop_waits_for_the_retry_of_an_ack_that_failed() -> None:
+    source = WatchedSource(*events_of("a"), before=fail_first("ack 1", ConnectionError()))
+    async with pumping(source) as rig:
+        await source.tries.until("ack 1")
+        await rig.stop()
+    assert rig.moves.entries[-2:] == ["ack 1", "close"]
 
 
 async def test_what_a_stop_has_left_is_handled_by_the_next_pump() -> None:
