@@ -27,13 +27,14 @@ def plan_activity(
     @activity.defn(name=names.PLAN_ACTIVITY)
     async def plan(request: PlanRequest) -> Plan:
         definition = definitions.get(request.definition)
-        if definition is None or request.status not in definition.graph.statuses:
+        status = definition.schema.find_status(request.status) if definition else None
+        if definition is None or status is None:
             # Another worker may know better, or this one after its next deployment: the run waits for it.
             raise ApplicationError(
                 f"this worker has no status {request.status!r} of a definition {request.definition!r}; "
                 "register the definition with its plugin, or bring the status back"
             )
-        return _plan(definition, request.status, has_search_attributes=has_search_attributes())
+        return _plan(definition, status.name, has_search_attributes=has_search_attributes())
 
     return plan
 

@@ -7,20 +7,23 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 
 def _to_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from error
 
 
 class ConnectorEvent(BaseModel):
     """One event of a source, as a handler sees it.
 
-    It never changes after it was read. A handler reads the source's own content from `data`, or from
-    `headers` where the source has nothing else.
+    It is read-only: each attempt of a handler sees what the source has said. A handler reads the source's own
+    content from `data`, or from `headers` where the source has nothing else.
 
     Raises:
         pydantic.ValidationError: a field is missing or wrong; the error names the field.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     id: Annotated[StrictStr, Field(min_length=1)]
     """Unique within its source, and the same again when the source delivers the event again."""

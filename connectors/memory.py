@@ -43,11 +43,13 @@ class MemoryConnector:
             self._log.published.notify_all()
 
     def acked(self, consumer_name: str) -> int:
-        """How many events, from the first on, a consumer name has acked without a gap."""
+        """How far a consumer name has acked: the number of events up to the last one."""
         return self._log.acked.get(consumer_name, 0)
 
     async def make(self, consumer_name: str) -> "MemoryConsumer":
         """Open a consumer that starts after the last event acked under its name."""
+        # A name has a position from its first consumer on, so that `reshard` does not start beyond it.
+        self._log.acked.setdefault(consumer_name, 0)
         return MemoryConsumer(self._log, consumer_name)
 
     async def reshard(self, group: str, names: Sequence[str]) -> None:
@@ -66,7 +68,7 @@ class MemoryConsumer:
         """Start after what the name has acked."""
         self._log = log
         self._name = consumer_name
-        self._position = log.acked.get(consumer_name, 0)
+        self._position = log.acked[consumer_name]
 
     async def recv(self) -> tuple[ConnectorEvent, Ack]:
         """Wait for the next event of the list."""

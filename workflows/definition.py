@@ -84,7 +84,7 @@ class Workflow(Generic[ObjectT, StatusT]):
             raise InvalidDefinition(name, f"no starting status: {status_type.__name__} has no members")
         self._schema = RunSchema(name, object_type, status_type, task_queue)
         self._start = next(iter(status_type)) if start_at is None else start_at
-        self._graph = Graph(list(status_type.__members__), self._schema.status_name(self._start))
+        self._graph = Graph([status.name for status in status_type], self._schema.status_name(self._start))
         self._steps: dict[str, Step[ObjectT, StatusT]] = {}
         self._connectors: dict[str, Connector[ObjectT, StatusT]] = {}
 

@@ -23,7 +23,7 @@ class Graph:
     def add(self, kind: EdgeKind, origin: str, targets: list[str]) -> None:
         """Allow the changes from `origin` to each of the targets."""
         known = self._edges.setdefault(origin, {}).setdefault(kind, [])
-        known.extend(target for target in targets if target not in known)
+        known.extend(target for target in dict.fromkeys(targets) if target not in known)
 
     def targets(self, origin: str, kind: EdgeKind) -> list[str]:
         """Where a change of that kind may lead from `origin`, in order of declaration."""

@@ -12,7 +12,7 @@ class StepOptions:
     """How a step is run and retried.
 
     Raises:
-        ValueError: a duration is not positive.
+        ValueError: a duration is not positive, or `max_backoff` is shorter than `error_backoff`.
     """
 
     timeout: timedelta = timedelta(minutes=10)
@@ -26,6 +26,10 @@ class StepOptions:
         """Refuse what Temporal would refuse later."""
         for name in ("timeout", "error_backoff", "max_backoff"):
             _require_positive(name, getattr(self, name))
+        if self.max_backoff < self.error_backoff:
+            raise ValueError(
+                f"max_backoff must be at least error_backoff, {self.error_backoff}, not {self.max_backoff}"
+            )
 
 
 class ConnectorKeywords(TypedDict, total=False):

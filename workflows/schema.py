@@ -27,12 +27,15 @@ class RunSchema(Generic[ObjectT, StatusT]):
         """The workflow ID of a foreign ID's runs.
 
         Raises:
-            InvalidForeignID: it is empty, or too long for Temporal.
+            InvalidForeignID: it is empty, no valid Unicode, or too long for Temporal.
         """
         if not foreign_id:
             raise InvalidForeignID(foreign_id, "must not be empty")
         workflow_id = f"{self.name}/{foreign_id}"
-        size = len(workflow_id.encode())
+        try:
+            size = len(workflow_id.encode())
+        except UnicodeEncodeError as error:
+            raise InvalidForeignID(foreign_id, "must be valid Unicode, without lone surrogates") from error
         if size > MAX_WORKFLOW_ID_BYTES:
             raise InvalidForeignID(
                 foreign_id,
@@ -50,18 +53,23 @@ class RunSchema(Generic[ObjectT, StatusT]):
             raise UnknownStatus(self.name, status, self.status_type.__members__)
         return status.name
 
+    def find_status(self, name: str) -> StatusT | None:
+        """The status that has, or as an alias once had, that name."""
+        return self.status_type.__members__.get(name)
+
     def dump(self, value: ObjectT) -> JsonValue:
         """The object as JSON.
 
         Raises:
-            TypeError: it is of another type than the definition's.
+            TypeError: it is of another type than the definition's; a subclass too, as its own fields would
+                not come back.
         """
-        if not isinstance(value, self.object_type):
+        if type(value) is not self.object_type:
             raise TypeError(
                 f"definition {self.name!r}: the object is a {type(value).__name__}, "
                 f"not a {self.object_type.__name__}"
             )
-        dumped: JsonValue = value.model_dump(mode="json", by_alias=False)
+        dumped: JsonValue = value.model_dump(mode="json", by_alias=False, round_trip=True)
         return dumped
 
     def load(self, value: JsonValue) -> ObjectT:
@@ -75,13 +83,14 @@ class RunSchema(Generic[ObjectT, StatusT]):
             UnknownStatus: the run is at a status that the Enum no longer has.
             pydantic.ValidationError: the object no longer fits its type.
         """
-        if record.status not in self.status_type.__members__:
+        status = self.find_status(record.status)
+        if status is None:
             raise UnknownStatus(self.name, record.status, self.status_type.__members__)
         return Run(
             foreign_id=record.foreign_id,
             run_id=record.run_id,
             object=self.load(record.object),
-            status=self.status_type[record.status],
+            status=status,
             run_state=RunState(record.run_state),
             version=record.version,
             created_at=record.created_at,

@@ -42,10 +42,11 @@ class Record(Generic[T]):
 
     async def next(self, matches: Callable[[T], bool]) -> T:
         """The first entry from now on that matches."""
-        while True:
-            (entry,) = await self.more(1)
-            if matches(entry):
-                return entry
+        async with asyncio.timeout(GUARD):
+            while True:
+                (entry,) = await self.more(1)
+                if matches(entry):
+                    return entry
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(GUARD):

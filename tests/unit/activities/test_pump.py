@@ -84,6 +84,7 @@ async def test_events_of_other_shards_are_acked_as_skipped_and_never_handled(met
     )
     stats = rig.heartbeats.entries[-1]
     assert (stats.received, stats.delivered, stats.skipped) == (20, len(mine), 20 - len(mine))
+    assert meters.read_one("pumphouse.events.received") == 20
     assert meters.read_one("pumphouse.events.skipped") == 20 - len(mine)
 
 
@@ -111,6 +112,20 @@ async def test_an_ack_that_fails_is_called_again_and_none_overtakes_it(meters: M
         *("ack 1", "ack 2", "ack 2", "ack 2", "ack 3"),
     ]
     assert meters.read_one("pumphouse.source.errors") == 2
+
+
+async def test_an_ack_that_fails_is_called_again_only_after_the_back_off(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = WatchedSource(make_event("7", "order-9"), before=Outage("ack 7", OSError("the broker is away")))
+    async with pumping(source, error_backoff=NEVER) as rig:
+        failed = await rig.heartbeats.next(lambda stats: stats.source_error != "")
+        await rig.heartbeats.more(A_FEW_BEATS)
+        assert source.tries.count("ack 7") == 1
+    assert failed.source_error == "OSError"
+    (record,) = caplog.records
+    assert record.message.startswith(f"connector {CONSUMER_NAME}, ack of event 7, foreign ID order-9: ")
+    assert record.message.endswith(": OSError: the broker is away")
 
 
 # A source out of reach

@@ -235,9 +235,6 @@ async def test_resharding_starts_from_the_beginning_when_one_shard_has_acked_not
     assert connector.acked(f"{GROUP}1-of-1") == 0
 
 
-@pytest.mark.xfail(
-    reason="make stores no position, so reshard does not know of a consumer that has acked nothing"
-)
 async def test_resharding_loses_no_event_of_a_consumer_that_was_opened_and_has_acked_nothing() -> None:
     connector = MemoryConnector(numbered(1, 2))
     await connector.make("a/2-of-2")

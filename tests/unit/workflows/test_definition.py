@@ -418,10 +418,6 @@ async def test_binding_gives_the_api_of_the_definition(client: Client) -> None:
     assert api.name == "orders"
 
 
-@pytest.mark.xfail(
-    raises=InvalidDefinition,
-    reason="the graph lists aliases as statuses of their own, which nothing can reach",
-)
 def test_an_alias_of_a_status_is_no_status_of_its_own() -> None:
     definition = Workflow("orders", Order, Renamed)
     definition.allow(Renamed.CREATED, Renamed.PAID)

@@ -77,10 +77,6 @@ def test_a_lag_may_be_nothing_and_not_less() -> None:
         ConnectorOptions(consume_lag=-INSTANT)
 
 
-@pytest.mark.xfail(
-    raises=pytest.fail.Exception,
-    reason="Temporal refuses the retry policy of such a step in the workflow task, again and again",
-)
 def test_a_first_wait_above_the_longest_wait_is_refused() -> None:
     with pytest.raises(ValueError, match="max_backoff"):
         StepOptions(error_backoff=timedelta(minutes=10))
