@@ -1,11 +1,13 @@
 """Adds definitions to a Temporal worker."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.plugin import SimplePlugin
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker, WorkerConfig
 
 from pumphouse.activities.connector import ConnectorActivities
@@ -18,6 +20,8 @@ from pumphouse.workflows.errors import InvalidDefinition
 from pumphouse.workflows.machine import Machine
 from pumphouse.workflows.messages import ConnectorSettings, SupervisorInput
 from pumphouse.workflows.supervisor import Supervisor
+
+logger = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT = timedelta(seconds=10)
 
@@ -128,11 +132,32 @@ class PumphousePlugin(SimplePlugin):
         for definition, connector in self._connectors():
             options = connector.options
             settings = ConnectorSettings(options.parallel_count, options.heartbeat_timeout.total_seconds())
+            supervisor_id = names.supervisor_workflow_id(definition.name, connector.name)
+            await _end_elsewhere(client, supervisor_id, task_queue)
             await client.start_workflow(
                 names.SUPERVISOR_WORKFLOW,
                 SupervisorInput(definition.name, connector.name, names.pump_task_queue(task_queue)),
-                id=names.supervisor_workflow_id(definition.name, connector.name),
+                id=supervisor_id,
                 task_queue=task_queue,
                 start_signal=names.CONFIGURE_SIGNAL,
                 start_signal_args=[settings],
             )
+
+
+async def _end_elsewhere(client: Client, supervisor_id: str, task_queue: str) -> None:
+    """End a supervisor of another task queue, since no worker may be left there to go on with it.
+
+    A definition whose task queue was changed leaves it behind. Its pumps, if there are any, notice with their
+    next heartbeat.
+    """
+    supervisor = client.get_workflow_handle(supervisor_id)
+    try:
+        description = await supervisor.describe()
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return
+    if description.status == WorkflowExecutionStatus.RUNNING and description.task_queue != task_queue:
+        reason = f"its definition moved from task queue {description.task_queue} to {task_queue}"
+        logger.warning("supervisor %s ends, and starts anew: %s", supervisor_id, reason)
+        await supervisor.terminate(reason=reason)

@@ -31,12 +31,12 @@ class Status(Enum):
 class Ticket(BaseModel):
     title: str = ""
 
-tickets = Workflow("tickets", Ticket, Status, task_queue="tickets")
-tickets.allow(Status.OPEN, Status.DONE)
+mails = Workflow("mails", Ticket, Status, task_queue="mails")
+mails.allow(Status.OPEN, Status.DONE)
 broken = Workflow("broken", Ticket, Status)
 events = [ConnectorEvent(id="1", foreign_id="t-1", type="opened", created_at=datetime.now(UTC))]
 
-@tickets.connector("inbox", MemoryConnector(events))
+@mails.connector("postbox", MemoryConnector(events))
 async def on_event(api, event):
     await api.trigger(event.foreign_id, Ticket())
 """
@@ -90,9 +90,9 @@ def free_port() -> int:
 
 
 async def test_a_worker_pumps_and_ends_well_on_sigterm(app: Path, server: DevServer, client: Client) -> None:
-    async with command("worker", "app:tickets", cwd=app, TEMPORAL_ADDRESS=server.address) as process:
-        await line_with(process, "executing tickets")
-        await eventually(lambda: exists(client, "tickets/t-1"))
+    async with command("worker", "app:mails", cwd=app, TEMPORAL_ADDRESS=server.address) as process:
+        await line_with(process, "executing mails")
+        await eventually(lambda: exists(client, "mails/t-1"))
 
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
@@ -111,9 +111,7 @@ async def exists(client: Client, workflow_id: str) -> bool:
 
 async def test_telemetry_goes_where_the_standard_settings_say(app: Path, server: DevServer) -> None:
     environ = {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "console"}
-    async with command(
-        "worker", "app:tickets", cwd=app, TEMPORAL_ADDRESS=server.address, **environ
-    ) as process:
+    async with command("worker", "app:mails", cwd=app, TEMPORAL_ADDRESS=server.address, **environ) as process:
         await line_with(process, "StartWorkflow:")
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
@@ -122,15 +120,15 @@ async def test_telemetry_goes_where_the_standard_settings_say(app: Path, server:
     assert process.returncode == 0
     # Metrics are sent at the end at the latest.
     assert '"name": "pumphouse.lag"' in output.decode()
-    assert '"workflow": "tickets"' in output.decode()
+    assert '"workflow": "mails"' in output.decode()
 
 
 async def test_the_status_shows_the_pumps(app: Path, server: DevServer) -> None:
-    async with command("worker", "app:tickets", cwd=app, TEMPORAL_ADDRESS=server.address) as process:
-        await line_with(process, "executing tickets")
+    async with command("worker", "app:mails", cwd=app, TEMPORAL_ADDRESS=server.address) as process:
+        await line_with(process, "executing mails")
         async with asyncio.timeout(30):
             output = ""
-            while "tickets.connector[inbox]" not in output:
+            while "mails.connector[postbox]" not in output:
                 code, output = await outcome(
                     "status", cwd=app, TEMPORAL_ADDRESS=server.address, COLUMNS="200"
                 )
@@ -140,7 +138,7 @@ async def test_the_status_shows_the_pumps(app: Path, server: DevServer) -> None:
 async def test_without_a_server_the_command_says_where_it_looked(app: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
 
-    code, output = await outcome("worker", "app:tickets", cwd=app, TEMPORAL_ADDRESS=address)
+    code, output = await outcome("worker", "app:mails", cwd=app, TEMPORAL_ADDRESS=address)
 
     assert code == 1
     assert address in output
@@ -152,7 +150,7 @@ async def test_without_a_server_the_command_says_where_it_looked(app: Path) -> N
     ("target", "complaint"),
     [
         ("app", "expected MODULE:ATTRIBUTE"),
-        ("nowhere:tickets", "there is no module 'nowhere'"),
+        ("nowhere:mails", "there is no module 'nowhere'"),
         ("app:nothing", "no attribute 'nothing'"),
         ("app:Ticket", "expected MODULE:ATTRIBUTE"),
         ("app:broken", "nothing leads on from the starting status OPEN"),
@@ -169,7 +167,7 @@ async def test_a_target_that_is_no_definition_is_refused(
 
 
 async def test_a_setting_that_makes_no_sense_is_named(app: Path) -> None:
-    code, output = await outcome("worker", "app:tickets", cwd=app, PUMPHOUSE_DRAIN_TIMEOUT="-1")
+    code, output = await outcome("worker", "app:mails", cwd=app, PUMPHOUSE_DRAIN_TIMEOUT="-1")
 
     assert code == 1
     assert "drain_timeout" in output

@@ -214,6 +214,22 @@ async def consumer_names(engine: AsyncEngine) -> set[str]:
         return set(found.scalars())
 
 
+async def test_a_connector_goes_on_when_its_definition_moves_to_another_task_queue(client: Client) -> None:
+    name = bare_orders().name
+    source = MemoryConnector([event(1, "o-1")])
+
+    async def acked(count: int) -> bool:
+        return source.acked(f"{name}/events/1-of-1") == count
+
+    for number, task_queue in enumerate([name, f"{name}-moved"], start=1):
+        orders = Workflow(name, Order, OrderStatus, task_queue=task_queue)
+        orders.allow(OrderStatus.CREATED, *list(OrderStatus)[1:])
+        orders.add_connector("events", source, on_order_event, QUICK)
+        async with executing(client, orders):
+            await eventually(lambda number=number: acked(number))  # type: ignore[misc]
+        await source.publish(event(2, "o-2"))
+
+
 async def test_a_worker_of_another_task_queue_is_refused(client: Client) -> None:
     orders = define_orders()
 
