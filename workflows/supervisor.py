@@ -1,6 +1,7 @@
 """The Temporal workflow that keeps the pumps of one connector running."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -78,10 +79,11 @@ class Supervisor:
                     or any(pump.done() for pump in pumps)
                 )
             )
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
+        except asyncio.CancelledError:
+            await _stop(pumps)
+            raise
+        # Not by finally: what is awaited there would also be awaited when the worker drops the workflow.
+        await _stop(pumps)
 
     def _start_pump(
         self, start: SupervisorInput, settings: ConnectorSettings, shard_index: int
@@ -96,3 +98,10 @@ class Supervisor:
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=f"shard {shard_index + 1} of {settings.shard_count}",
         )
+
+
+async def _stop(pumps: Sequence[workflow.ActivityHandle[None]]) -> None:
+    """Cancel the pumps, and wait until they have drained."""
+    for pump in pumps:
+        pump.cancel()
+    await asyncio.gather(*pumps, return_exceptions=True)
