@@ -54,6 +54,8 @@ class Machine:
     def __init__(self) -> None:
         """Begin empty: signals may arrive before `run` has begun."""
         self._inbox: deque[_Request] = deque()
+        self._taken: list[_Request] = []
+        self._is_long = False
         self._applied: dict[str, None] = {}
         self._signals = 0
         self._updates = 0
@@ -78,12 +80,14 @@ class Machine:
     def signal_status(self, update: StatusUpdate) -> None:
         """Take a change of status; a refused one is recorded."""
         self._signals += 1
+        self._note_length()
         self._inbox.append(_Request(update))
 
     @workflow.update(name=names.UPDATE_STATUS)
     async def update_status(self, update: StatusUpdate) -> None:
         """Take a change of status and answer when it was made, or refused."""
         self._updates += 1
+        self._note_length()
         request = _Request(update, is_awaited=True)
         self._inbox.append(request)
         await workflow.wait_condition(lambda: request.is_answered)
@@ -113,6 +117,7 @@ class Machine:
         self._has_search_attributes = plan.search_attributes
         if not plan.terminal:
             self._show()
+        self._answer()
         return plan
 
     async def _leave(self, plan: Plan) -> None:
@@ -122,8 +127,10 @@ class Machine:
             while True:
                 if (status := self._take_accepted(plan)) is not None:
                     return self._change(status, self._record.object)
+                self._answer()
                 if step and step.done():
                     result = await step
+                    self._note_length()
                     return self._change(result.status, result.object)
                 if step is None and self._is_worn():
                     await self._continue_as_new()
@@ -147,10 +154,10 @@ class Machine:
         )
 
     def _take_accepted(self, plan: Plan) -> str | None:
-        """Answer requests in their order, up to the first that changes the status; its status, if any."""
+        """Take requests in their order, up to the first that changes the status; its status, if any."""
         while self._inbox:
             request = self._inbox.popleft()
-            request.is_answered = True
+            self._taken.append(request)
             if self._is_repeat(request):
                 continue
             self._remember(request.update.request_id)
@@ -158,6 +165,16 @@ class Machine:
                 return request.update.status
             self._refuse(request, f"from {plan.status} no update leads to {request.update.status}")
         return None
+
+    def _answer(self) -> None:
+        """Answer the requests that were taken.
+
+        It comes behind the plan of the new status: an answer would end the workflow task with the local
+        activity under way, and a replay would then see its result a task earlier than the first execution.
+        """
+        for request in self._taken:
+            request.is_answered = True
+        self._taken.clear()
 
     def _is_repeat(self, request: _Request) -> bool:
         """Whether the request was answered before; a refusal is then the same again."""
@@ -210,16 +227,24 @@ class Machine:
         self._record = replace(self._record, run_state=state.value)
         while self._inbox:
             request = self._inbox.popleft()
-            request.is_answered = True
+            self._taken.append(request)
             if not self._is_repeat(request):
                 self._refuse(request, f"the run is {state.value} at {self._record.status}")
         self._show()
+        self._answer()
         await workflow.wait_condition(workflow.all_handlers_finished)
+
+    def _note_length(self) -> None:
+        """Note whether Temporal suggests to continue as new.
+
+        Asked only where the server's events come in, never behind a local activity: in a replay its result
+        can come in an earlier workflow task, which has not got the suggestion yet.
+        """
+        self._is_long = self._is_long or workflow.info().is_continue_as_new_suggested()
 
     def _is_worn(self) -> bool:
         """Whether the history is long enough to go on in a new execution, and nobody waits in this one."""
-        long = workflow.info().is_continue_as_new_suggested()
-        worn = long or self._signals >= MAX_SIGNALS or self._updates >= MAX_UPDATES
+        worn = self._is_long or self._signals >= MAX_SIGNALS or self._updates >= MAX_UPDATES
         return worn and not any(request.is_awaited for request in self._inbox)
 
     async def _continue_as_new(self) -> NoReturn:

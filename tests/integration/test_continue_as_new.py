@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer
 
 from pumphouse.worker.dev_server import server_binary
-from pumphouse.workflows import Workflow, names
+from pumphouse.workflows import API, Workflow, names
+from pumphouse.workflows.machine import Machine
 from pumphouse.workflows.messages import StatusUpdate
 from pumphouse.workflows.requests import deduplicated, handling
 from tests.integration.orders import Order, OrderStatus, bare_orders, executing, handle_of
@@ -108,3 +110,28 @@ async def test_a_wait_goes_on_into_the_next_execution(worn: Client, circling: Or
         await api.update_status("watched", OrderStatus.REFUNDED)
 
     assert waiting.result().status is OrderStatus.REFUNDED
+
+
+async def test_every_execution_of_a_chain_replays_although_it_was_queried_on_the_way(
+    worn: Client, circling: Orders
+) -> None:
+    api = circling.bind(worn)
+    async with executing(worn, circling):
+        for number in range(6):
+            foreign_id = f"queried-{number}"
+            await api.trigger(foreign_id, Order())
+            async with asyncio.TaskGroup() as tasks:
+                looking = tasks.create_task(look_without_end(api, foreign_id))
+                for _ in range(12):
+                    await api.update_status(foreign_id, OrderStatus.PAID, wait=True)
+                    await api.update_status(foreign_id, OrderStatus.CREATED, wait=True)
+                looking.cancel()
+
+    histories = worn.list_workflows(f"WorkflowType = '{api.name}'").map_histories()
+    replayed = await Replayer(workflows=[Machine]).replay_workflows(histories)
+    assert replayed.replay_failures == {}
+
+
+async def look_without_end(api: API[Order, OrderStatus], foreign_id: str) -> None:
+    while True:
+        await api.latest(foreign_id)
