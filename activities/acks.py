@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from pumphouse.activities.failures import is_cancelled
 from pumphouse.connectors.contract import Ack
 from pumphouse.connectors.event import ConnectorEvent
 
@@ -67,12 +68,17 @@ class AckWindow:
         receipt.is_finished = True
         self._finished.set()
 
+    async def room(self) -> None:
+        """Wait until a further event may be received."""
+        while self.is_full:
+            await self.acked()
+
     async def acked(self) -> None:
         """Wait until an event has been acked."""
         self._acked.clear()
         await self._acked.wait()
 
-    async def run(self, retry: Callable[[Receipt, Exception], Awaitable[None]]) -> None:
+    async def run(self, retry: Callable[[Receipt, BaseException], Awaitable[None]]) -> None:
         """Ack what is finished, one at a time, without end.
 
         Args:
@@ -84,12 +90,20 @@ class AckWindow:
                 self._receipts.popleft()
                 self._on_ack()
                 self._acked.set()
+                if is_cancelled():  # an ack may have swallowed it
+                    raise asyncio.CancelledError
             self._finished.clear()
             await self._finished.wait()
 
-    async def _ack(self, receipt: Receipt, retry: Callable[[Receipt, Exception], Awaitable[None]]) -> None:
+    async def _ack(
+        self, receipt: Receipt, retry: Callable[[Receipt, BaseException], Awaitable[None]]
+    ) -> None:
         while True:
             try:
-                return await receipt.ack()
-            except Exception as error:  # noqa: BLE001 - a source may raise anything; retry logs it
+                await receipt.ack()
+            except (Exception, asyncio.CancelledError) as error:  # a source may raise anything; retry logs it
+                if is_cancelled():
+                    raise asyncio.CancelledError from error
                 await retry(receipt, error)
+            else:
+                return

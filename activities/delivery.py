@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pumphouse.activities.failures import describe
+from pumphouse.activities.failures import describe, is_cancelled
 from pumphouse.activities.metrics import PumpMetrics
 from pumphouse.activities.stats import PumpStats
 from pumphouse.connectors.event import ConnectorEvent
@@ -71,9 +71,8 @@ class Delivery:
         except GeneratorExit:
             raise
         except BaseException as error:  # a handler's SystemExit must not end the worker of everybody
-            task = asyncio.current_task()
-            if task and task.cancelling():
-                raise
+            if is_cancelled():
+                raise asyncio.CancelledError from error
             self.metrics.failed(event, time.monotonic() - begun)
             self._log_failure(event, attempt, error)
             return False

@@ -1,10 +1,18 @@
 """What may be said of an error in a log: never an event's data."""
 
+import asyncio
+
 from pydantic import ValidationError
 
 from pumphouse.connectors.errors import InvalidEvent
 
 MAX_CAUSES = 5
+
+
+def is_cancelled() -> bool:
+    """Whether somebody cancels the task that runs; a `CancelledError` of a library's own is but an error."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def describe(error: BaseException) -> str:
@@ -20,7 +28,16 @@ def describe(error: BaseException) -> str:
 def _describe_one(error: BaseException) -> str:
     name = type(error).__name__
     if not isinstance(error, ValidationError):
-        return f"{name}: {error}" if str(error) else name
+        return f"{name}: {text}" if (text := _text(error)) else name
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    fields = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems)
+    # The messages of some types quote the value; the types themselves never do.
+    fields = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['type']}" for problem in problems)
     return f"{name} of {error.title}: {fields}"
+
+
+def _text(error: BaseException) -> str:
+    """The error's own text, in one line."""
+    try:
+        return " ".join(str(error).split())
+    except Exception as failure:  # noqa: BLE001 - a log line must not end the pump
+        return f"(its text cannot be had: {type(failure).__name__})"

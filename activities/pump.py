@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pumphouse.activities.acks import AckWindow, Receipt
 from pumphouse.activities.delivery import Delivery
-from pumphouse.activities.failures import describe
+from pumphouse.activities.failures import describe, is_cancelled
 from pumphouse.activities.lanes import Lanes
 from pumphouse.activities.metrics import PumpMetrics
 from pumphouse.activities.shards import Shard
@@ -58,6 +58,7 @@ class Pump:
     _failing_since: datetime | None = field(default=None, init=False)
     _next_beat: float = field(default=0.0, init=False)
     _is_alert: bool = field(default=False, init=False)
+    _is_ack_failing: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         """Begin with nothing in flight."""
@@ -89,8 +90,8 @@ class Pump:
 
     async def _receive(self, consumer: ConnectorConsumer, lanes: Lanes) -> None:
         """Take in one event, once there is room for it."""
-        while self._window.is_full:
-            await self._beating(self._window.acked())
+        if self._window.is_full:
+            await self._beating(self._window.room())
         event, ack = await self._ask_source(consumer.recv)
         receipt = self._take_in(event, ack)
         if self.shard.takes(event.foreign_id):
@@ -114,6 +115,9 @@ class Pump:
 
     def _note_ack(self) -> None:
         self.stats.acked += 1
+        if self._is_ack_failing:
+            self._is_ack_failing = False
+            self._note_source_success()
 
     async def _drain(self, lanes: Lanes) -> None:
         """Wait for the handlers under way, and for the acks that they make possible."""
@@ -126,7 +130,9 @@ class Pump:
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT.total_seconds()):
                 await consumer.close()
-        except Exception as error:  # noqa: BLE001 - a source may raise anything
+        except (Exception, asyncio.CancelledError) as error:  # a source may raise anything
+            if is_cancelled():
+                raise
             # The shard moves on all the same: an ack that was not stored means a redelivery, no loss.
             logger.warning("connector %s: did not close well: %s", self.consumer_name, describe(error))
 
@@ -137,20 +143,27 @@ class Pump:
                 answer = await self._beating(call())
             except _Stopped:
                 raise
-            except Exception as error:  # noqa: BLE001 - a source may raise anything
+            except (Exception, asyncio.CancelledError) as error:  # a source may raise anything
+                if is_cancelled():
+                    raise
                 self._note_source_error(error)
                 await self._beating(asyncio.sleep(self.options.error_backoff.total_seconds()))
             else:
-                self._failing_since = None
-                self.stats.source_error = ""
+                if not self._is_ack_failing:
+                    self._note_source_success()
                 return answer
 
-    async def _retry_ack(self, receipt: Receipt, error: Exception) -> None:
+    async def _retry_ack(self, receipt: Receipt, error: BaseException) -> None:
         event = receipt.event
+        self._is_ack_failing = True
         self._note_source_error(error, f", ack of event {event.id}, foreign ID {event.foreign_id}")
         await asyncio.sleep(self.options.error_backoff.total_seconds())
 
-    def _note_source_error(self, error: Exception, what: str = "") -> None:
+    def _note_source_success(self) -> None:
+        self._failing_since = None
+        self.stats.source_error = ""
+
+    def _note_source_error(self, error: BaseException, what: str = "") -> None:
         self._failing_since = self._failing_since or datetime.now(UTC)
         self.stats.source_error = type(error).__name__
         self.metrics.source_failed()

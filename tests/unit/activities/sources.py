@@ -16,7 +16,7 @@ async def _let_be(_move: str) -> None:
     pass
 
 
-def fail_first(failing: str, *errors: Exception) -> Before:
+def fail_first(failing: str, *errors: BaseException) -> Before:
     """Let the first tries of a move fail, one with each error."""
     left = list(errors)
 

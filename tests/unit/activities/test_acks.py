@@ -68,7 +68,7 @@ class Window:
             with suppress(asyncio.CancelledError):
                 await task
 
-    async def _retry(self, receipt: Receipt, error: Exception) -> None:
+    async def _retry(self, receipt: Receipt, error: BaseException) -> None:
         self.log.add(f"retry {receipt.event.id} after {error!r}")
 
 

@@ -247,7 +247,7 @@ async def _fail(_event: ConnectorEvent) -> None:
     ("failing", "described"),
     [
         (_fail, "ConnectionError: the server is away"),
-        (_validate, "ValidationError of Payment: amount: Input should be a valid integer"),
+        (_validate, "ValidationError of Payment: amount: int_parsing"),
         (_validate_and_wrap, "RuntimeError: not a payment, caused by ValidationError of Payment"),
     ],
 )
