@@ -231,16 +231,16 @@ class WrongStatus:
 
 async def test_bad_input_is_refused_before_any_call_to_temporal(orders: Workflow[Order, OrderStatus]) -> None:
     # A client that fails at the first call: none is made.
-    api = orders.bind(object())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    api = orders.bind(object())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - wrong on purpose
 
     with pytest.raises(InvalidForeignID, match="must not be empty"):
         await api.trigger("", Order())
     with pytest.raises(InvalidForeignID, match=r"foreign_id.*1000"):
         await api.trigger("x" * 1000, Order())
     with pytest.raises(UnknownStatus, match="CREATED, PAID, SHIPPED, REFUNDED"):
-        await api.update_status("x", WrongStatus())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await api.update_status("x", WrongStatus())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - wrong on purpose
     with pytest.raises(TypeError, match="not a Order"):
-        await api.trigger("x", "an order")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await api.trigger("x", "an order")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - wrong on purpose
 
 
 async def test_the_longest_foreign_id_that_the_limit_allows_is_taken(idle_api: OrderAPI) -> None:
