@@ -1,7 +1,21 @@
 """Where events come from. Nothing in here knows of Temporal."""
 
-from pumphouse.connectors.contract import Ack, ConnectorConstructor, ConnectorConsumer, Reshardable
-from pumphouse.connectors.errors import InvalidEvent, MissingExtra, PumphouseError
+from pumphouse.connectors.contract import (
+    Ack,
+    ConnectorConstructor,
+    ConnectorConsumer,
+    Findable,
+    Positioned,
+    Reshardable,
+    Seekable,
+)
+from pumphouse.connectors.errors import (
+    InvalidCursor,
+    InvalidEvent,
+    InvalidPosition,
+    MissingExtra,
+    PumphouseError,
+)
 from pumphouse.connectors.event import ConnectorEvent
 
 __all__ = [
@@ -9,8 +23,13 @@ __all__ = [
     "ConnectorConstructor",
     "ConnectorConsumer",
     "ConnectorEvent",
+    "Findable",
+    "InvalidCursor",
     "InvalidEvent",
+    "InvalidPosition",
     "MissingExtra",
+    "Positioned",
     "PumphouseError",
     "Reshardable",
+    "Seekable",
 ]

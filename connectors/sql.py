@@ -1,14 +1,16 @@
 """Events from a table of a SQL database."""
 
 import asyncio
+import contextlib
 import functools
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from pumphouse.connectors.contract import Ack
-from pumphouse.connectors.errors import MissingExtra, PumphouseError
+from pumphouse.connectors.errors import InvalidEvent, MissingExtra, PumphouseError
 from pumphouse.connectors.event import ConnectorEvent
+from pumphouse.connectors.positions import IntegerPositions, Start
 
 try:
     import sqlalchemy as sa
@@ -17,7 +19,15 @@ try:
     from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
     from pumphouse.connectors.sql_cursors import Cursor, CursorTable
-    from pumphouse.connectors.sql_rows import Columns, Row, Rows, Translate, split_name
+    from pumphouse.connectors.sql_rows import (
+        HIGHEST_ID,
+        LOWEST_ID,
+        Columns,
+        Row,
+        Rows,
+        Translate,
+        split_name,
+    )
 except ModuleNotFoundError as error:
     if error.name != "sqlalchemy":
         raise
@@ -55,6 +65,7 @@ class SqlConnector:
         batch_size: int = 500,
         poll_interval: timedelta = timedelta(seconds=0.2),
         translate: Translate | None = None,
+        start: Start = "earliest",
     ) -> None:
         """Hold the settings; the database is not touched before `make`.
 
@@ -70,6 +81,9 @@ class SqlConnector:
             translate: makes the event of a row, in place of the built-in reading of `columns`. It gets every
                 column of the table by name, with the values as the driver gives them. Whatever it raises
                 becomes an `InvalidEvent`.
+            start: where a consumer name begins that has no position yet: "earliest", at the first row;
+                "latest", behind the last row that there is when the name is first used; or the ID of the
+                first row to deliver. It is found out once, and stored.
 
         Raises:
             PumphouseError: the database is not supported, or a setting makes no sense.
@@ -82,10 +96,12 @@ class SqlConnector:
         self._batch_size = batch_size
         self._poll_interval = poll_interval
         self._translate = translate
+        self._start: Start = start
+        self._positions = IntegerPositions(table, "the ID of a row", LOWEST_ID, HIGHEST_ID)
         self._check()
 
     async def make(self, consumer_name: str) -> "SqlConsumer":
-        """Open a consumer behind the last row acked under its name; a new name starts at the first row.
+        """Open a consumer behind the last row acked under its name; a new name begins at `start`.
 
         Args:
             consumer_name: stable across restarts; each name reads the table on its own.
@@ -93,18 +109,19 @@ class SqlConnector:
         Raises:
             MissingExtra: the driver that the URL names is not installed.
             PumphouseError: the database is SQLite in memory.
+            InvalidCursor: what is stored for the name makes no sense.
             Exception: the database is out of reach or refuses: an error of SQLAlchemy or of the driver.
         """
         engine = self._open()
+        rows = self._rows(engine)
         try:
-            cursors = CursorTable(engine, self._cursor_table)
-            await cursors.create()
-            position = await cursors.position(consumer_name)
+            cursors = await self._cursors(engine, rows, consumer_name)
+            position = await cursors.enter(consumer_name)
         except BaseException:
             await self._release(engine)
             raise
         return SqlConsumer(
-            Rows(engine, self._table, self._columns, self._translate, self._batch_size),
+            rows,
             Cursor(cursors, consumer_name, position, self._batch_size),
             position,
             self._poll_interval,
@@ -114,16 +131,47 @@ class SqlConnector:
     async def reshard(self, group: str, names: Sequence[str]) -> None:
         """Make the names the only ones of their group, at its earliest position, in one transaction.
 
+        All names of a new group begin at one position, which `start` says.
+
         Raises:
             Exception: as for `make`.
         """
-        engine = self._open()
-        try:
-            cursors = CursorTable(engine, self._cursor_table)
-            await cursors.create()
+        async with self._opened() as engine:
+            cursors = await self._cursors(engine, self._rows(engine), group)
             await cursors.regroup(group, names)
-        finally:
-            await self._release(engine)
+
+    async def seek(self, names: Sequence[str], position: str) -> None:
+        """Let names go on at "earliest", at "latest" or at the row of an ID, in one transaction.
+
+        There need not be a row of that ID: the first one delivered is the next that has a greater ID.
+
+        Raises:
+            InvalidPosition: it is none of these.
+            Exception: as for `make`.
+        """
+        start = self._positions.read(position)
+        async with self._opened() as engine:
+            rows = self._rows(engine)
+            cursors = await self._cursors(engine, rows, ", ".join(names))
+            await cursors.seek(names, functools.partial(rows.resolve, start))
+
+    async def find(self, event_id: str) -> ConnectorEvent | None:
+        """Look an event up by the ID of its row.
+
+        With a translator that gives an event another ID than the row's, its events are not found.
+
+        Raises:
+            InvalidEvent: the row cannot be read.
+            Exception: the database is out of reach, or lacks the table.
+        """
+        position = self._positions.number(event_id)
+        if position is None:
+            return None
+        async with self._opened() as engine:
+            rows = self._rows(engine)
+            row = await rows.at(position)
+        found = rows.event(row) if row else None
+        return found if found and found.id == event_id else None
 
     def _check(self) -> None:
         url = self._target.url if isinstance(self._target, AsyncEngine) else self._target
@@ -137,6 +185,23 @@ class SqlConnector:
             raise PumphouseError(f"poll_interval is {self._poll_interval}; it must be longer than nothing")
         for table in (self._table, self._cursor_table):
             split_name(table)
+        self._positions.check(self._start)
+
+    def _rows(self, engine: AsyncEngine) -> Rows:
+        return Rows(engine, self._table, self._columns, self._translate, self._batch_size)
+
+    async def _cursors(self, engine: AsyncEngine, rows: Rows, for_name: str) -> CursorTable:
+        table = CursorTable(engine, self._cursor_table, functools.partial(rows.resolve, self._start))
+        await table.create(for_name)
+        return table
+
+    @contextlib.asynccontextmanager
+    async def _opened(self) -> AsyncGenerator[AsyncEngine, None]:
+        engine = self._open()
+        try:
+            yield engine
+        finally:
+            await self._release(engine)
 
     def _open(self) -> AsyncEngine:
         engine = self._target if isinstance(self._target, AsyncEngine) else _make_engine(self._target)
@@ -167,8 +232,14 @@ class SqlConsumer:
         self._position = position
         self._poll_interval = poll_interval.total_seconds()
         self._release = release
+        self._received = ""
         self._batch: deque[Row] = deque()
         self._reading: asyncio.Task[list[Row]] | None = None
+
+    @property
+    def position(self) -> str:
+        """The ID of the row received last."""
+        return self._received
 
     async def recv(self) -> tuple[ConnectorEvent, Ack]:
         """Wait for the next row, and make its event.
@@ -176,23 +247,20 @@ class SqlConsumer:
         Acks that have been gathered are stored before another batch is read.
 
         Raises:
-            InvalidEvent: the row cannot be read; the next call reads it from the table again.
+            InvalidEvent: the row cannot be read. The error carries an ack, and the next call goes on behind
+                it; but a row whose ID is no integer is read from the table again.
             Exception: the database is out of reach, or lacks the table: an error of SQLAlchemy or of the
                 driver.
         """
-        while not self._batch:
-            self._batch.extend(await self._read())
-            if not self._batch:
-                await asyncio.sleep(self._poll_interval)
+        position, row = await self._next_row()
+        ack = functools.partial(self._cursor.ack, position)
         try:
-            position, event = self._table.event(self._batch[0])
-        except BaseException:
-            # Read from the table again next time: somebody may have mended the row.
-            self._batch.clear()
+            event = self._table.event(row, ack)
+        except InvalidEvent:
+            self._pass(position)
             raise
-        self._batch.popleft()
-        self._position = position
-        return event, functools.partial(self._cursor.ack, position)
+        self._pass(position)
+        return event, ack
 
     async def close(self) -> None:
         """Store the acks that are still to be stored, and let go of the connections.
@@ -206,6 +274,25 @@ class SqlConsumer:
             await self._cursor.flush()
         finally:
             await self._release()
+
+    async def _next_row(self) -> tuple[int, Row]:
+        """The row to be delivered; it stays in the batch until it is passed."""
+        while not self._batch:
+            self._batch.extend(await self._read())
+            if not self._batch:
+                await asyncio.sleep(self._poll_interval)
+        row = self._batch[0]
+        try:
+            return self._table.position(row), row
+        except InvalidEvent:
+            # Read from the table again next time: somebody may have mended the row.
+            self._batch.clear()
+            raise
+
+    def _pass(self, position: int) -> None:
+        self._batch.popleft()
+        self._position = position
+        self._received = str(position)
 
     async def _read(self) -> list[Row]:
         # In a task that outlives a cancelled recv: a query slower than the pump's patience would otherwise

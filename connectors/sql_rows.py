@@ -9,11 +9,16 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import ValidationError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql import quoted_name
 
+from pumphouse.connectors.contract import Ack
 from pumphouse.connectors.errors import InvalidEvent, PumphouseError
 from pumphouse.connectors.event import ConnectorEvent
+from pumphouse.connectors.positions import Start
+
+LOWEST_ID, HIGHEST_ID = -(2**63), 2**63 - 1
+"""What a BIGINT holds."""
 
 Translate: TypeAlias = Callable[[Mapping[str, object]], ConnectorEvent]
 """Makes an event of a row: the table's columns by name, with the values as the driver gives them."""
@@ -53,7 +58,7 @@ class Row(NamedTuple):
 
 
 class Rows:
-    """Reads the table, a batch at a time."""
+    """Reads the table, a batch at a time or one row."""
 
     def __init__(
         self, engine: AsyncEngine, table: str, columns: Columns, translate: Translate | None, batch_size: int
@@ -75,44 +80,79 @@ class Rows:
         schema, name = split_name(table)
         self._id = fields["id"]
         selected = [_selected(*each) for each in fields.items()] if translate is None else _every()
-        self._batch: sa.Select[Any] = (
-            sa.select(self._id.label("pumphouse_position"), *selected)
-            .select_from(sa.table(name, *fields.values(), schema=schema))
-            .order_by(self._id)
-            .limit(batch_size)
+        described = sa.table(name, *fields.values(), schema=schema)
+        self._row: sa.Select[Any] = sa.select(self._id.label("pumphouse_position"), *selected).select_from(
+            described
         )
+        self._batch = self._row.order_by(self._id).limit(batch_size)
+        self._last_id = sa.select(sa.func.max(self._id)).select_from(described)
 
     async def after(self, position: int | None) -> list[Row]:
         """Read the next batch behind an ID; None stands before the first row, whatever its ID."""
-        batch = self._batch if position is None else self._batch.where(self._id > position)
-        async with self._engine.connect() as connection:
-            result = await connection.execute(batch)
-        _, *names = result.keys()
-        return [Row(row[0], dict(zip(names, row[1:], strict=True))) for row in result]
+        return await self._read(self._batch if position is None else self._batch.where(self._id > position))
 
-    def event(self, row: Row) -> tuple[int, ConnectorEvent]:
+    async def at(self, position: int) -> Row | None:
+        """Read the row of an ID; None when there is none."""
+        rows = await self._read(self._row.where(self._id == position))
+        return rows[0] if rows else None
+
+    async def resolve(self, start: Start, connection: AsyncConnection) -> int | None:
+        """Find the position behind which reading begins, within a transaction.
+
+        Raises:
+            InvalidEvent: "latest" is asked for, and the last ID is not an integer.
+        """
+        if isinstance(start, int):
+            return None if start == LOWEST_ID else start - 1
+        if start == "earliest":
+            return None
+        last = (await connection.execute(self._last_id)).scalar()
+        # Every row of an empty table is still to come.
+        return None if last is None else self._checked_id(last)
+
+    def position(self, row: Row) -> int:
+        """The position of a row, which is its ID.
+
+        Raises:
+            InvalidEvent: it is no integer.
+        """
+        return self._checked_id(row.id)
+
+    def event(self, row: Row, ack: Ack | None = None) -> ConnectorEvent:
         """Make the event of a row.
 
-        Returns:
-            The row's ID and its event.
+        Args:
+            row: what was read.
+            ack: for the error.
 
         Raises:
             InvalidEvent: the row cannot be read; the error says which fields are wrong, never what they hold.
         """
-        if not isinstance(row.id, int):
-            self._refuse(row, f"its ID is of type {type(row.id).__name__}, not an integer")
         try:
             event = self._translate(row.values)
         except _Unreadable as error:
-            self._refuse(row, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever a translator meets, the row stays where it is
-            self._refuse(row, type(error).__name__, error)
+            self._refuse(row.id, str(error), ack)
+        except Exception as error:  # noqa: BLE001 - whatever a translator meets, the row is named
+            self._refuse(row.id, type(error).__name__, ack, error)
         if not isinstance(event, ConnectorEvent):
-            self._refuse(row, f"the translator returned {type(event).__name__}, not a ConnectorEvent")
-        return row.id, event
+            self._refuse(row.id, f"the translator returned {type(event).__name__}, not a ConnectorEvent", ack)
+        return event
 
-    def _refuse(self, row: Row, reason: str, cause: Exception | None = None) -> NoReturn:
-        raise InvalidEvent(source=self._source, position=str(row.id), reason=reason) from cause
+    async def _read(self, query: sa.Select[Any]) -> list[Row]:
+        async with self._engine.connect() as connection:
+            result = await connection.execute(query)
+        _, *names = result.keys()
+        return [Row(row[0], dict(zip(names, row[1:], strict=True))) for row in result]
+
+    def _checked_id(self, value: object) -> int:
+        if not isinstance(value, int):
+            self._refuse(value, f"its ID is of type {type(value).__name__}, not an integer")
+        return value
+
+    def _refuse(
+        self, row_id: object, reason: str, ack: Ack | None = None, cause: Exception | None = None
+    ) -> NoReturn:
+        raise InvalidEvent(source=self._source, position=str(row_id), reason=reason, ack=ack) from cause
 
 
 def split_name(name: str) -> tuple[quoted_name | None, quoted_name]:
