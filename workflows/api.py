@@ -24,12 +24,15 @@ from pumphouse.workflows.errors import (
     StatusNotReached,
 )
 from pumphouse.workflows.messages import MachineInput, StatusUpdate
-from pumphouse.workflows.records import read_record
-from pumphouse.workflows.requests import request_id
+from pumphouse.workflows.records import read_answers, read_record
+from pumphouse.workflows.requests import SIGNAL, carrying, request_id
 from pumphouse.workflows.run import ObjectT, Run, StatusT
 from pumphouse.workflows.schema import RunSchema
 from pumphouse.workflows.triggers import Triggers
 from pumphouse.workflows.watch import status_changes
+
+_UNANSWERED = "AcceptedUpdateCompletedWorkflow"
+"""What Temporal says when an execution was ended from outside with an update under way."""
 
 
 class API(Generic[ObjectT, StatusT]):
@@ -49,6 +52,15 @@ class API(Generic[ObjectT, StatusT]):
     def name(self) -> str:
         """The definition's name."""
         return self._schema.name
+
+    @property
+    def client(self) -> Client:
+        """The Temporal client of these calls, for others.
+
+        In a handler, what it sends carries request IDs that follow from the event, as the API's own calls do;
+        in a dry run it is recorded instead.
+        """
+        return self._client
 
     async def trigger(self, foreign_id: str, value: ObjectT, *, start_at: StatusT | None = None) -> str:
         """Start a run.
@@ -73,7 +85,12 @@ class API(Generic[ObjectT, StatusT]):
         triggers = Triggers(self._client, self._schema.name, self._schema.task_queue)
         return await triggers.start(
             self._schema.workflow_id(foreign_id),
-            MachineInput(foreign_id=foreign_id, object=self._schema.dump(value), status=status),
+            MachineInput(
+                foreign_id=foreign_id,
+                object=self._schema.dump(value),
+                status=status,
+                remembered_requests=self._schema.remembered_requests,
+            ),
             request_id("trigger", foreign_id),
         )
 
@@ -83,6 +100,10 @@ class API(Generic[ObjectT, StatusT]):
         Without `wait` it returns as soon as Temporal has durably accepted the request, also when no worker
         is up; a transition that the graph does not allow is then recorded by the run as refused. With
         `wait` it returns when the run has changed its status.
+
+        In a handler, an update that the run, or an earlier one of the foreign ID, had already answered for
+        the same event is not made again: it returns, or with `wait` is refused again, whatever became of the
+        run since.
 
         Args:
             foreign_id: whose run.
@@ -96,12 +117,15 @@ class API(Generic[ObjectT, StatusT]):
             InvalidTransition: with `wait`: the graph does not allow the change.
         """
         update = StatusUpdate(self._schema.status_name(status), request_id("update_status", foreign_id))
-        handle = self._handle(foreign_id)
         async with self._errors(foreign_id):
-            if wait:
-                await handle.execute_update(names.UPDATE_STATUS, update, id=update.request_id)
-            else:
-                await handle.signal(names.UPDATE_STATUS, update)
+            try:
+                await self._send(foreign_id, update, wait=wait)
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    raise
+                # An execution that has continued as new, or a newer run, no longer knows it by itself.
+                if not await self._is_answered(foreign_id, update, wait=wait):
+                    raise
 
     async def exists(self, foreign_id: str) -> bool:
         """Whether there is a run of that foreign ID, in progress or finished, that Temporal still keeps."""
@@ -160,7 +184,8 @@ class API(Generic[ObjectT, StatusT]):
     async def cancel(self, foreign_id: str, reason: str = "") -> None:
         """End the run in progress; Temporal shows it as Canceled.
 
-        It returns when Temporal has durably accepted the request. The status stays what it was.
+        It returns when Temporal has durably accepted the request. The status stays what it was. A run that
+        was asked to end before is left as it is, also when it has done so: a handler may be run again.
 
         Args:
             foreign_id: whose run.
@@ -168,16 +193,41 @@ class API(Generic[ObjectT, StatusT]):
 
         Raises:
             RunNotFound: there is no run of that foreign ID.
-            RunFinished: the last run of that foreign ID has finished.
+            RunFinished: the last run of that foreign ID has finished, and not by a cancellation.
         """
+        last = await self._describe(foreign_id)
+        if last.raw_description.workflow_extended_info.cancel_requested:
+            return
         # Temporal takes a cancellation of a finished execution too, and does nothing.
-        if (await self._describe(foreign_id)).status != WorkflowExecutionStatus.RUNNING:
+        if last.status != WorkflowExecutionStatus.RUNNING:
             raise self._finished(foreign_id)
         async with self._errors(foreign_id):
             await self._handle(foreign_id).cancel(reason=reason)
 
     def _handle(self, foreign_id: str) -> WorkflowHandle[Any, Any]:
         return self._client.get_workflow_handle(self._schema.workflow_id(foreign_id))
+
+    async def _send(self, foreign_id: str, update: StatusUpdate, *, wait: bool) -> None:
+        handle = self._handle(foreign_id)
+        if wait:
+            await handle.execute_update(names.UPDATE_STATUS, update, id=update.request_id)
+            return
+        with carrying(SIGNAL, handle.id, update.request_id):
+            await handle.signal(names.UPDATE_STATUS, update)
+
+    async def _is_answered(self, foreign_id: str, update: StatusUpdate, *, wait: bool) -> bool:
+        """Whether the last run, which has finished, knows this very request.
+
+        Raises:
+            InvalidTransition: with `wait`: it was refused.
+        """
+        last = await self._describe(foreign_id)
+        if last.status == WorkflowExecutionStatus.RUNNING:
+            return False
+        answers = await read_answers(self._client, last)
+        if wait and (refusal := answers.find_refusal(update.request_id)):
+            raise InvalidTransition(self.name, foreign_id, refusal.reason)
+        return update.request_id in answers.applied
 
     async def _describe(self, foreign_id: str) -> WorkflowExecutionDescription:
         try:
@@ -196,6 +246,8 @@ class API(Generic[ObjectT, StatusT]):
             cause = error.cause
             if isinstance(cause, ApplicationError) and cause.type == InvalidTransition.__name__:
                 raise InvalidTransition(self.name, foreign_id, cause.message) from error
+            if isinstance(cause, ApplicationError) and cause.type == _UNANSWERED:
+                raise RunFinished(self.name, foreign_id, "the run was ended before it answered") from error
             raise
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:

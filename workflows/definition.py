@@ -1,6 +1,5 @@
 """A definition: the statuses, the functions and the connectors of one kind of run, as data."""
 
-import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,14 @@ from pumphouse.connectors.event import ConnectorEvent
 from pumphouse.workflows.api import API
 from pumphouse.workflows.errors import InvalidDefinition
 from pumphouse.workflows.graph import EdgeKind, Graph
-from pumphouse.workflows.options import DEFAULT_TASK_QUEUE, ConnectorKeywords, ConnectorOptions, StepOptions
+from pumphouse.workflows.messages import DEFAULT_REMEMBERED_REQUESTS
+from pumphouse.workflows.options import (
+    DEFAULT_TASK_QUEUE,
+    ConnectorKeywords,
+    ConnectorOptions,
+    StepOptions,
+    is_async,
+)
 from pumphouse.workflows.run import ObjectT, Run, StatusT
 from pumphouse.workflows.schema import RunSchema
 
@@ -62,6 +68,7 @@ class Workflow(Generic[ObjectT, StatusT]):
         *,
         start_at: StatusT | None = None,
         task_queue: str = DEFAULT_TASK_QUEUE,
+        remembered_requests: int = DEFAULT_REMEMBERED_REQUESTS,
     ) -> None:
         """Declare a definition; its steps, transitions and connectors follow.
 
@@ -71,9 +78,13 @@ class Workflow(Generic[ObjectT, StatusT]):
             status_type: the Enum of the statuses; Temporal sees its members' names.
             start_at: where runs begin; the first member of the Enum if not given.
             task_queue: the Temporal task queue whose workers execute the runs.
+            remembered_requests: how many status updates a run remembers, those of earlier runs of its
+                foreign ID among them, so that one which is delivered again is known; 35 bytes each in the
+                run's input and result, which Temporal limits to 2 MB. It holds for runs that are triggered
+                from now on.
 
         Raises:
-            InvalidDefinition: the name cannot be one, or there is no starting status.
+            InvalidDefinition: the name cannot be one, there is no starting status, or nothing is remembered.
         """
         if not _NAME.fullmatch(name) or name == "pumphouse" or name.startswith("pumphouse."):
             raise InvalidDefinition(
@@ -82,7 +93,11 @@ class Workflow(Generic[ObjectT, StatusT]):
             )
         if not len(status_type):
             raise InvalidDefinition(name, f"no starting status: {status_type.__name__} has no members")
-        self._schema = RunSchema(name, object_type, status_type, task_queue)
+        if remembered_requests < 1:
+            raise InvalidDefinition(
+                name, f"remembered_requests must be at least 1, not {remembered_requests}"
+            )
+        self._schema = RunSchema(name, object_type, status_type, task_queue, remembered_requests)
         self._start = next(iter(status_type)) if start_at is None else start_at
         self._graph = Graph([status.name for status in status_type], self._schema.status_name(self._start))
         self._steps: dict[str, Step[ObjectT, StatusT]] = {}
@@ -256,5 +271,5 @@ class Workflow(Generic[ObjectT, StatusT]):
         self._graph.add(kind, origin, [self._schema.status_name(target) for target in to])
 
     def _require_coroutine(self, function: Callable[..., Any], what: str) -> None:
-        if not any(map(inspect.iscoroutinefunction, (function, type(function).__call__))):
+        if not is_async(function):
             raise InvalidDefinition(self.name, f"{what} must be an async function, not {function!r}")

@@ -1,6 +1,7 @@
 """What the API and a definition refuse, each error naming the run or the definition it is about."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from pumphouse.connectors.errors import PumphouseError
 
@@ -67,3 +68,54 @@ class InvalidTransition(RunError):
 
 class StatusNotReached(RunError):
     """The run has finished without ever being at the status that was waited for."""
+
+
+class ControlError(PumphouseError):
+    """A connector could not be controlled."""
+
+    def __init__(self, definition: str, connector: str, reason: str) -> None:
+        """Name the connector and what stands in the way."""
+        super().__init__(f"{definition}/{connector}: {reason}")
+        self.definition = definition
+        self.connector = connector
+
+
+class ConnectorNotFound(ControlError):
+    """No worker has ever started a connector of that name, or its supervisor was ended by hand."""
+
+
+class ControlRefused(ControlError):
+    """The state of a connector, its source, or the request itself does not allow that."""
+
+
+class ControlTimeout(ControlError, TimeoutError):
+    """No worker has taken the request in time; it may still be carried out once one is up."""
+
+
+class DeadLetterNotFound(PumphouseError):
+    """No such event is parked."""
+
+    def __init__(self, connector: str, event_id: str) -> None:
+        """Name the connector and the event."""
+        super().__init__(
+            f"{connector}: event {event_id!r} is not parked; 'pumphouse dlq list {connector}' shows what is"
+        )
+
+
+class DeadLetterTimeout(PumphouseError, TimeoutError):
+    """No worker has answered for a parked event in time."""
+
+    def __init__(self, connector: str, event_id: str, patience: timedelta) -> None:
+        """Name the connector, the event, and how long was waited."""
+        super().__init__(
+            f"{connector}: event {event_id!r}: no worker has answered within {patience}; is one up that "
+            f"executes {connector.partition('/')[0]}? What was asked for may still be carried out once one is"
+        )
+
+
+class DeadLetterRefused(PumphouseError):
+    """A parked event does not stand so that this could be done with it."""
+
+    def __init__(self, connector: str, event_id: str, reason: str) -> None:
+        """Name the connector, the event, and what stands in the way."""
+        super().__init__(f"{connector}: event {event_id!r}: {reason}")

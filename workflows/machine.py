@@ -17,6 +17,8 @@ from temporalio.exceptions import ApplicationError, is_cancelled_exception
 from pumphouse.workflows import names
 from pumphouse.workflows.errors import InvalidTransition
 from pumphouse.workflows.messages import (
+    DEFAULT_REMEMBERED_REQUESTS,
+    MAX_REFUSALS,
     Continuation,
     MachineInput,
     Plan,
@@ -31,8 +33,6 @@ from pumphouse.workflows.messages import (
 from pumphouse.workflows.run import RunState
 
 PLAN_TIMEOUT = timedelta(seconds=10)
-MAX_APPLIED_IDS = 1000
-MAX_REFUSALS = 50
 MAX_SIGNALS = 5000  # Temporal takes 10,000 an execution, and does not suggest to continue as new before
 MAX_UPDATES = 1000  # Temporal takes 2,000 an execution
 
@@ -57,6 +57,7 @@ class Machine:
         self._taken: list[_Request] = []
         self._is_long = False
         self._applied: dict[str, None] = {}
+        self._remembered_requests = DEFAULT_REMEMBERED_REQUESTS
         self._signals = 0
         self._updates = 0
         self._has_search_attributes = False
@@ -74,7 +75,7 @@ class Machine:
                 await self._end(RunState.CANCELLED)
             raise
         await self._end(RunState.COMPLETED)
-        return self._record
+        return self.record()
 
     @workflow.signal(name=names.UPDATE_STATUS)
     def signal_status(self, update: StatusUpdate) -> None:
@@ -96,15 +97,18 @@ class Machine:
 
     @workflow.query(name=names.RECORD_QUERY)
     def record(self) -> Record:
-        """The run as it stands."""
-        return self._record
+        """The run as it stands, and what it has answered."""
+        return replace(self._record, applied=list(self._applied))
 
     def _load(self, start: MachineInput) -> None:
         info = workflow.info()
         self._record = start.record(info.first_execution_run_id, info.start_time)
+        self._remembered_requests = start.remembered_requests
+        applied = start.applied
         if start.continuation:
             self._inbox.extendleft(_Request(update) for update in reversed(start.continuation.inbox))
-            self._applied = dict.fromkeys(start.continuation.applied)
+            applied = start.continuation.applied
+        self._applied = dict.fromkeys(applied)
 
     async def _enter(self) -> Plan:
         """Ask what there is to do at the status, and show the status to the outside."""
@@ -181,13 +185,14 @@ class Machine:
         request_id = request.update.request_id
         if request_id not in self._applied:
             return False
-        if earlier := next((r for r in self._record.refused if r.request_id == request_id), None):
-            request.refusal = f"from {earlier.at_status} no update leads to {earlier.status}"
+        refused = [*self._record.refused_before, *self._record.refused]
+        if earlier := next((r for r in refused if r.request_id == request_id), None):
+            request.refusal = earlier.reason
         return True
 
     def _remember(self, request_id: str) -> None:
         self._applied[request_id] = None
-        if len(self._applied) > MAX_APPLIED_IDS:
+        if len(self._applied) > self._remembered_requests:
             del self._applied[next(iter(self._applied))]
 
     def _refuse(self, request: _Request, reason: str) -> None:
@@ -229,6 +234,7 @@ class Machine:
             request = self._inbox.popleft()
             self._taken.append(request)
             if not self._is_repeat(request):
+                self._remember(request.update.request_id)
                 self._refuse(request, f"the run is {state.value} at {self._record.status}")
         self._show()
         self._answer()
@@ -259,5 +265,6 @@ class Machine:
                     inbox=[request.update for request in self._inbox],
                     applied=list(self._applied),
                 ),
+                remembered_requests=self._remembered_requests,
             )
         )

@@ -7,11 +7,9 @@ from typing import Generic
 from pydantic import JsonValue
 
 from pumphouse.workflows.errors import InvalidForeignID, UnknownStatus
-from pumphouse.workflows.messages import Record
+from pumphouse.workflows.messages import DEFAULT_REMEMBERED_REQUESTS, Record
+from pumphouse.workflows.names import MAX_WORKFLOW_ID_BYTES
 from pumphouse.workflows.run import ObjectT, Run, RunState, StatusT
-
-MAX_WORKFLOW_ID_BYTES = 1000
-"""Temporal's `limit.maxIDLength`, as servers have it by default."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +20,8 @@ class RunSchema(Generic[ObjectT, StatusT]):
     object_type: type[ObjectT]
     status_type: type[StatusT]
     task_queue: str
+    remembered_requests: int = DEFAULT_REMEMBERED_REQUESTS
+    """How many request IDs of updates a run keeps, to know them when they come again."""
 
     def workflow_id(self, foreign_id: str) -> str:
         """The workflow ID of a foreign ID's runs.
