@@ -3,11 +3,33 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from pumphouse.activities.failures import is_cancelled
 from pumphouse.connectors.contract import Ack
 from pumphouse.connectors.event import ConnectorEvent
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an event is not tried any more."""
+
+    errors: list[str]
+    """What the last attempt failed with, and the causes of that."""
+    attempts: int
+    """How often the handler has tried it; attempts at which Temporal was out of reach do not count."""
+    is_final: bool = True
+    """Whether the event is given up; otherwise somebody else is to go on with it."""
+
+    @property
+    def described(self) -> str:
+        """The errors in one line."""
+        return ", caused by ".join(self.errors)
 
 
 @dataclass(eq=False)
@@ -16,6 +38,13 @@ class Receipt:
 
     event: ConnectorEvent
     ack: Ack
+    position: str = ""
+    """Where it stands in the source, if the source tells."""
+    failure: Failure | None = None
+    """Set from the start for what could not be read as an event."""
+    received_at: datetime = field(default_factory=_now)
+    holds_up: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while no further event can be received before this one is acked."""
     is_finished: bool = False
 
 
@@ -57,11 +86,9 @@ class AckWindow:
         """Whether the next event to be acked has finished."""
         return bool(self._receipts) and self._receipts[0].is_finished
 
-    def add(self, event: ConnectorEvent, ack: Ack) -> Receipt:
+    def add(self, receipt: Receipt) -> None:
         """Take in an event that was just received."""
-        receipt = Receipt(event, ack)
         self._receipts.append(receipt)
-        return receipt
 
     def finish(self, receipt: Receipt) -> None:
         """Note that an event needs no redelivery."""
@@ -71,6 +98,7 @@ class AckWindow:
     async def room(self) -> None:
         """Wait until a further event may be received."""
         while self.is_full:
+            self._receipts[0].holds_up.set()
             await self.acked()
 
     async def acked(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -10,17 +10,22 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from pumphouse.activities.context import PumpContext
 from pumphouse.activities.delivery import Delivery
+from pumphouse.activities.dry_run import DryRun
 from pumphouse.activities.functions import Activity
-from pumphouse.activities.metrics import PumpMetrics
+from pumphouse.activities.parking import Parker
 from pumphouse.activities.pump import Pump
 from pumphouse.activities.shards import Shard, shards
 from pumphouse.activities.stats import PumpStats, read_stats
-from pumphouse.connectors.contract import Reshardable
+from pumphouse.connectors.contract import Reshardable, Seekable
+from pumphouse.connectors.errors import InvalidPosition
 from pumphouse.connectors.event import ConnectorEvent
 from pumphouse.workflows import names
 from pumphouse.workflows.definition import Connector, Workflow
-from pumphouse.workflows.messages import PumpInput, ReshardInput
+from pumphouse.workflows.dry_run import recording
+from pumphouse.workflows.messages import PumpInput, ReshardInput, SeekInput
+from pumphouse.workflows.parking import Parking
 from pumphouse.workflows.requests import deduplicated
 
 HAND_OVER_DELAY = timedelta(milliseconds=1)
@@ -35,6 +40,8 @@ class ConnectorActivities:
     connector: Connector[Any, Any]
     client: Client
     drain_timeout: timedelta
+    has_search_attributes: Callable[[], bool]
+    """Whether the server knows them; asked for each event that is parked."""
 
     @property
     def activities(self) -> list[Activity]:
@@ -43,11 +50,12 @@ class ConnectorActivities:
         return [
             activity.defn(name=names.pump_activity(*place))(self._bound_pump()),
             activity.defn(name=names.reshard_activity(*place))(self._bound_reshard()),
+            activity.defn(name=names.seek_activity(*place))(self._bound_seek()),
         ]
 
     def _bound_pump(self) -> Activity:
         async def pump(start: PumpInput) -> None:
-            await self._run_pump(Shard(start.shard_index, start.shard_count))
+            await self._run_pump(Shard(start.shard_index, start.shard_count), dry_run=start.dry_run)
 
         return pump
 
@@ -57,10 +65,16 @@ class ConnectorActivities:
 
         return reshard
 
-    async def _run_pump(self, shard: Shard) -> None:
+    def _bound_seek(self) -> Activity:
+        async def seek(request: SeekInput) -> None:
+            await self._seek(request)
+
+        return seek
+
+    async def _run_pump(self, shard: Shard, *, dry_run: bool) -> None:
         """Pump until the activity is cancelled, or the worker shuts down: then the shard is handed over."""
         stopping = asyncio.Event()
-        pumping = asyncio.create_task(self._pump(shard, stopping).run())
+        pumping = asyncio.create_task(self._pump(shard, stopping, dry_run=dry_run).run())
         shutdown = asyncio.create_task(activity.wait_for_worker_shutdown())
         try:
             await asyncio.wait({pumping, shutdown}, return_when=asyncio.FIRST_COMPLETED)
@@ -76,33 +90,38 @@ class ConnectorActivities:
             category=ApplicationErrorCategory.BENIGN,
         )
 
-    def _pump(self, shard: Shard, stopping: asyncio.Event) -> Pump:
-        metrics = PumpMetrics(self.definition.name, self.connector.name, str(shard))
-        stats = replace(_last_stats(), shard=str(shard))
-        delivery = Delivery(
-            definition=self.definition.name,
-            connector=self.connector.name,
-            options=self.connector.options,
-            handle=self._handler(),
+    def _pump(self, shard: Shard, stopping: asyncio.Event, *, dry_run: bool) -> Pump:
+        context = PumpContext(
+            self.definition.name,
+            self.connector.name,
+            shard,
+            self.connector.options,
+            stats=_last_stats(),
             stopping=stopping,
-            stats=stats,
-            metrics=metrics,
         )
+        dry = DryRun(context.consumer_name, context.stats) if dry_run else None
         return Pump(
+            context=context,
             constructor=self.connector.constructor,
-            consumer_name=self._consumer_name(shard),
-            shard=shard,
-            options=self.connector.options,
-            delivery=delivery,
-            stats=stats,
-            metrics=metrics,
+            delivery=Delivery(context, self._handler(dry)),
+            parker=Parker(context, dry or self._parking(), self.has_search_attributes),
             heartbeat=activity.heartbeat,
-            stopping=stopping,
             drain_timeout=self.drain_timeout,
+            is_dry_run=dry_run,
         )
 
-    def _handler(self) -> Callable[[ConnectorEvent], Awaitable[None]]:
-        api = self.definition.bind(deduplicated(self.client))
+    def _parking(self) -> Parking:
+        return Parking(
+            self.client,
+            self.definition.name,
+            self.connector.name,
+            self.definition.task_queue,
+            limit=self.connector.options.max_parked,
+        )
+
+    def _handler(self, dry: DryRun | None) -> Callable[[ConnectorEvent], Awaitable[None]]:
+        client = recording(self.client, dry.note) if dry else self.client
+        api = self.definition.bind(deduplicated(client))
 
         async def handle(event: ConnectorEvent) -> None:
             await self.connector.handler(api, event)
@@ -127,12 +146,37 @@ class ConnectorActivities:
                 non_retryable=True,
             )
 
+    async def _seek(self, request: SeekInput) -> None:
+        """Set the positions of all shards.
+
+        Raises:
+            ApplicationError: the connector cannot do that, or its source has no such position.
+        """
+        constructor = self.connector.constructor
+        if not isinstance(constructor, Seekable):
+            raise ApplicationError(
+                f"{type(constructor).__name__} has no seek method, so nothing has changed",
+                type="NotSeekable",
+                non_retryable=True,
+                category=ApplicationErrorCategory.BENIGN,
+            )
+        consumer_names = [self._consumer_name(shard) for shard in shards(request.shard_count)]
+        try:
+            await constructor.seek(consumer_names, request.position)
+        except InvalidPosition as error:
+            raise ApplicationError(
+                str(error),
+                type=InvalidPosition.__name__,
+                non_retryable=True,
+                category=ApplicationErrorCategory.BENIGN,
+            ) from error
+
     @property
     def _group(self) -> str:
-        return f"{self.definition.name}/{self.connector.name}/"
+        return names.consumer_group(self.definition.name, self.connector.name)
 
     def _consumer_name(self, shard: Shard) -> str:
-        return f"{self._group}{shard}"
+        return names.consumer_name(self.definition.name, self.connector.name, str(shard))
 
 
 def _last_stats() -> PumpStats:

@@ -25,6 +25,8 @@ class PumpMetrics:
         self._delivered = meter.create_counter("pumphouse.events.delivered", "{event}", "Handled to the end")
         self._retried = meter.create_counter("pumphouse.events.retried", "{attempt}", "Handled once more")
         self._skipped = meter.create_counter("pumphouse.events.skipped", "{event}", "Acked unhandled")
+        self._dead_lettered = meter.create_counter("pumphouse.events.dead_lettered", "{event}", "Given up")
+        self._parked = meter.create_counter("pumphouse.events.parked", "{event}", "Set aside in Temporal")
         self._successes = meter.create_counter("pumphouse.handler.successes", "{attempt}", "Without error")
         self._errors = meter.create_counter("pumphouse.handler.errors", "{attempt}", "With an error")
         self._duration = meter.create_histogram("pumphouse.handler.duration", "s", "Of one attempt")
@@ -40,6 +42,14 @@ class PumpMetrics:
     def skipped(self, event: ConnectorEvent, reason: str) -> None:
         """An event is acked without being handled."""
         self._skipped.add(1, {**self._of(event), "reason": reason})
+
+    def dead_lettered(self, event: ConnectorEvent) -> None:
+        """An event was given up."""
+        self._dead_lettered.add(1, self._of(event))
+
+    def parked(self, event: ConnectorEvent, standing: str) -> None:
+        """An event was set aside in Temporal."""
+        self._parked.add(1, {**self._of(event), "standing": standing})
 
     def retried(self, event: ConnectorEvent) -> None:
         """An event is handled once more, after an error."""
