@@ -1,25 +1,22 @@
 """The command `pumphouse`; its functions say what to do, the modules beside this one how."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pumphouse.activities.failures import describe
-from pumphouse.connectors.errors import PumphouseError
+from pumphouse.activities.failures import printable
+from pumphouse.worker import control_commands, dead_letter_commands, trace_command
 from pumphouse.worker.definitions import load_definitions
 from pumphouse.worker.process import run_worker, stop_on_signals
 from pumphouse.worker.settings import WorkerSettings, connect
-from pumphouse.worker.status import PumpStatus, pump_statuses, supervisors
+from pumphouse.worker.status import PumpStatus, connector_status, supervisors
 from pumphouse.worker.telemetry import telemetry
+from pumphouse.worker.terminal import console, run
 
 app = typer.Typer(
     help="Connects event streams to Temporal, whose address is in TEMPORAL_ADDRESS or Temporal's profiles.",
@@ -27,12 +24,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
-
-
-@app.callback()
-def _commands() -> None:
-    """Keeps the commands' names, also while there is one alone."""
+app.add_typer(control_commands.app)
+app.add_typer(dead_letter_commands.app, name="dlq")
+app.add_typer(trace_command.app)
 
 
 @app.command()
@@ -40,7 +34,7 @@ def worker(
     target: Annotated[str, typer.Argument(help="MODULE:ATTRIBUTE, a Workflow or a list of them")],
 ) -> None:
     """Execute the runs of definitions, and pump their connectors."""
-    _run(lambda: _worker(target))
+    run(lambda: _worker(target))
 
 
 @app.command()
@@ -52,22 +46,13 @@ def dev(
     ui_port: Annotated[int, typer.Option(help="For browsers")] = 8233,
 ) -> None:
     """Run the embedded Temporal server with its UI, for development."""
-    _run(lambda: _dev(database, port, ui_port))
+    run(lambda: _dev(database, port, ui_port))
 
 
 @app.command()
 def status() -> None:
     """Show how the pumps of every connector stand."""
-    _run(_status)
-
-
-def _run(command: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a command; what the user can mend is one line, anything else a traceback."""
-    try:
-        asyncio.run(command())
-    except (PumphouseError, ValidationError) as error:
-        typer.echo(f"pumphouse: {error if isinstance(error, PumphouseError) else describe(error)}", err=True)
-        raise typer.Exit(1) from error
+    run(_status)
 
 
 async def _worker(target: str) -> None:
@@ -98,25 +83,34 @@ async def _dev(database: Path | None, port: int, ui_port: int) -> None:
 
 async def _status() -> None:
     client = await connect()
-    pumps = [
-        pump async for supervisor in supervisors(client) for pump in await pump_statuses(client, supervisor)
-    ]
+    found = [await connector_status(client, supervisor) async for supervisor in supervisors(client)]
+    connectors = [connector for connector in found if connector]
+    pumps = [pump for connector in connectors for pump in connector.pumps]
+    controlled = [connector for connector in connectors if not connector.record.is_plain]
     if pumps:
         console.print(_status_table(pumps))
-    else:
+    for pump in pumps:
+        for line in pump.stats.failing:
+            typer.echo(printable(f"{pump.connector} {pump.stats.shard}: {line}"))
+    for connector in controlled:
+        typer.echo(printable(connector))
+        for call in (call for pump in connector.pumps for call in pump.stats.dry_run_calls):
+            typer.echo(printable(f"  not sent: {call}"))
+    if not pumps and not controlled:
         typer.echo("no connector is being pumped in this namespace")
 
 
 def _status_table(pumps: list[PumpStatus]) -> Table:
-    counters = ("received", "delivered", "skipped", "retried", "acked", "in flight")
+    counters = ("received", "delivered", "skipped", "retried", "parked", "acked", "in flight")
     table = Table("connector", "shard", *counters, "lag", "source", "worker")
     for pump in pumps:
         stats = pump.stats
         counts = (
             *(stats.received, stats.delivered, stats.skipped),
-            *(stats.retried, stats.acked, stats.in_flight),
+            *(stats.retried, stats.parked, stats.acked, stats.in_flight),
         )
         lag = str(timedelta(seconds=round(stats.lag_seconds)))
         source = stats.source_error or "well"
-        table.add_row(escape(pump.connector), stats.shard, *map(str, counts), lag, source, pump.worker)
+        row = (pump.connector, stats.shard, *counts, lag, source, pump.worker)
+        table.add_row(*(escape(printable(cell)) for cell in row))
     return table

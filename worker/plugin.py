@@ -1,29 +1,35 @@
 """Adds definitions to a Temporal worker."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.plugin import SimplePlugin
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker, WorkerConfig
 
 from pumphouse.activities.connector import ConnectorActivities
 from pumphouse.activities.functions import Activity, plan_activity, step_activity
-from pumphouse.activities.pump import CLOSE_TIMEOUT
+from pumphouse.activities.pump import BEATS_PER_TIMEOUT, CLOSE_TIMEOUT
+from pumphouse.activities.redrive import parked_activities
 from pumphouse.worker.search_attributes import register_search_attributes
 from pumphouse.workflows import names
+from pumphouse.workflows.controls import read_connector
+from pumphouse.workflows.dead_letter import DeadLetter
 from pumphouse.workflows.definition import Connector, Workflow
 from pumphouse.workflows.errors import InvalidDefinition
 from pumphouse.workflows.machine import Machine
-from pumphouse.workflows.messages import ConnectorSettings, SupervisorInput
+from pumphouse.workflows.messages import ConnectorRecord, ConnectorSettings, SupervisorInput
+from pumphouse.workflows.parking_lot import ParkingLot
 from pumphouse.workflows.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT = timedelta(seconds=10)
+
+T = TypeVar("T")
 
 
 class PumphousePlugin(SimplePlugin):
@@ -52,7 +58,8 @@ class PumphousePlugin(SimplePlugin):
         self._drain_timeout = drain_timeout
         self._has_search_attributes = False
         self._pump_worker: Worker | None = None
-        super().__init__("pumphouse", workflows=[Machine, Supervisor], activities=self._run_activities())
+        workflows = [Machine, Supervisor, DeadLetter, ParkingLot]
+        super().__init__("pumphouse", workflows=workflows, activities=self._run_activities())
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
         """Add the machine and the definitions' functions.
@@ -99,7 +106,12 @@ class PumphousePlugin(SimplePlugin):
             for definition in self._definitions.values()
             for step in definition.steps
         ]
-        return [plan_activity(self._definitions, lambda: self._has_search_attributes), *steps]
+        parked = [
+            parked_activity
+            for definition, connector in self._connectors()
+            for parked_activity in parked_activities(definition, connector)
+        ]
+        return [plan_activity(self._definitions, lambda: self._has_search_attributes), *steps, *parked]
 
     def _connectors(self) -> list[tuple[Workflow[Any, Any], Connector[Any, Any]]]:
         return [
@@ -114,7 +126,7 @@ class PumphousePlugin(SimplePlugin):
             pump_or_reshard
             for definition, connector in connectors
             for pump_or_reshard in ConnectorActivities(
-                definition, connector, client, self._drain_timeout
+                definition, connector, client, self._drain_timeout, lambda: self._has_search_attributes
             ).activities
         ]
         # One process must be able to hold every shard, and to prepare a connector's shards beside that.
@@ -124,6 +136,7 @@ class PumphousePlugin(SimplePlugin):
             task_queue=names.pump_task_queue(task_queue),
             activities=activities,
             max_concurrent_activities=slots,
+            max_heartbeat_throttle_interval=_throttle(connectors),
             graceful_shutdown_timeout=self._drain_timeout + CLOSE_TIMEOUT,
         )
 
@@ -133,31 +146,55 @@ class PumphousePlugin(SimplePlugin):
             options = connector.options
             settings = ConnectorSettings(options.parallel_count, options.heartbeat_timeout.total_seconds())
             supervisor_id = names.supervisor_workflow_id(definition.name, connector.name)
-            await _end_elsewhere(client, supervisor_id, task_queue)
+            record = await _take_over(client, supervisor_id, task_queue)
             await client.start_workflow(
                 names.SUPERVISOR_WORKFLOW,
                 SupervisorInput(definition.name, connector.name, names.pump_task_queue(task_queue)),
                 id=supervisor_id,
                 task_queue=task_queue,
+                memo={names.CONNECTOR_MEMO: record},
                 start_signal=names.CONFIGURE_SIGNAL,
                 start_signal_args=[settings],
             )
 
 
-async def _end_elsewhere(client: Client, supervisor_id: str, task_queue: str) -> None:
+def _throttle(connectors: Sequence[tuple[Workflow[Any, Any], Connector[Any, Any]]]) -> timedelta:
+    """How old a heartbeat may be when Temporal gets it; a pump's lease counts on a fifth of its time-out."""
+    shortest = min(connector.options.heartbeat_timeout for _, connector in connectors)
+    return shortest / BEATS_PER_TIMEOUT
+
+
+async def _take_over(client: Client, supervisor_id: str, task_queue: str) -> ConnectorRecord:
     """End a supervisor of another task queue, since no worker may be left there to go on with it.
 
     A definition whose task queue was changed leaves it behind. Its pumps, if there are any, notice with their
     next heartbeat.
+
+    Returns:
+        How the connector was to be pumped, so that the next supervisor does not run what somebody has paused.
     """
-    supervisor = client.get_workflow_handle(supervisor_id)
+    while description := await _newest(client, supervisor_id):
+        is_elsewhere = description.task_queue != task_queue
+        if not (is_elsewhere and description.status == WorkflowExecutionStatus.RUNNING):
+            # Its memo changes no more, unless it runs here: then it goes on with what it knows.
+            return await read_connector(description)
+        reason = f"its definition moved from task queue {description.task_queue} to {task_queue}"
+        logger.warning("supervisor %s ends, and starts anew: %s", supervisor_id, reason)
+        # Exactly that one: another worker may have put one of this task queue in its place.
+        that = client.get_workflow_handle(supervisor_id, run_id=description.run_id)
+        await _unless_gone(that.terminate(reason=reason))
+    return ConnectorRecord()
+
+
+async def _newest(client: Client, workflow_id: str) -> WorkflowExecutionDescription | None:
+    return await _unless_gone(client.get_workflow_handle(workflow_id).describe())
+
+
+async def _unless_gone(call: Awaitable[T]) -> T | None:
+    """The answer of a call; None when Temporal knows no such execution, or it has ended."""
     try:
-        description = await supervisor.describe()
+        return await call
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
-        return
-    if description.status == WorkflowExecutionStatus.RUNNING and description.task_queue != task_queue:
-        reason = f"its definition moved from task queue {description.task_queue} to {task_queue}"
-        logger.warning("supervisor %s ends, and starts anew: %s", supervisor_id, reason)
-        await supervisor.terminate(reason=reason)
+        return None

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
@@ -12,6 +13,10 @@ from pumphouse.worker.plugin import PumphousePlugin
 from pumphouse.worker.settings import WorkerSettings
 from pumphouse.workflows.definition import Workflow
 from pumphouse.workflows.errors import InvalidDefinition
+
+STICKY_TIMEOUT = timedelta(seconds=3)
+"""How long a run waits for the worker that has it in its cache, before any other may go on with it: the SDK's
+10 s would hold up every awaited call behind a worker that was killed."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -45,6 +50,7 @@ async def run_worker(
         plugins=[plugin],
         max_concurrent_activities=settings.max_concurrent_steps,
         graceful_shutdown_timeout=settings.drain_timeout,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
     )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(worker.run())

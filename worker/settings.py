@@ -1,9 +1,9 @@
 """Where the worker connects to, and how it runs: from the environment."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from temporalio.client import Client, Interceptor
 from temporalio.envconfig import ClientConfig
@@ -25,6 +25,17 @@ class NoServer(PumphouseError):
         )
 
 
+def _read_seconds(value: object) -> object:
+    """Read a plain number as seconds: the environment has but text, of which Pydantic makes no number."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_read_seconds), Field(gt=timedelta(0))]
+
+
 class WorkerSettings(BaseSettings):
     """How the worker process runs; each field from `PUMPHOUSE_` and its name in capitals.
 
@@ -33,7 +44,7 @@ class WorkerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PUMPHOUSE_")
 
-    drain_timeout: timedelta = Field(default=timedelta(seconds=10), gt=timedelta(0))
+    drain_timeout: Duration = timedelta(seconds=10)
     """How long handlers and steps under way may take to end when the worker stops."""
     max_concurrent_steps: int = Field(default=100, ge=1)
     """How many steps run at once."""
