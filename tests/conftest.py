@@ -5,6 +5,9 @@ from temporalio.client import Client
 
 from pumphouse.worker.dev_server import DevServer, dev_server
 
+# Cases that several modules share show what was compared, as those of a test module do.
+pytest.register_assert_rewrite("tests.unit.connectors")
+
 
 @pytest.fixture(scope="session")
 async def server() -> AsyncGenerator[DevServer]:

@@ -75,11 +75,13 @@ async def outcome(*arguments: str, cwd: Path, **environ: str) -> tuple[int | Non
 
 async def line_with(process: asyncio.subprocess.Process, text: str) -> str:
     assert process.stdout is not None
+    lines: list[str] = []
     async with asyncio.timeout(60):
         while line := (await process.stdout.readline()).decode():
             if text in line:
                 return line
-    raise AssertionError(f"the process ended without a line with {text!r}")
+            lines.append(line)
+    raise AssertionError(f"the process ended without a line with {text!r}: {''.join(lines)}")
 
 
 def free_port() -> int:

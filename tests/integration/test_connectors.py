@@ -82,6 +82,28 @@ async def test_an_update_that_comes_before_its_trigger_is_repeated_until_the_run
     assert record.status == "SHIPPED"
 
 
+async def test_what_a_handler_sends_by_the_client_of_its_api_is_sent_once(client: Client) -> None:
+    orders = define_orders()
+    source = MemoryConnector([event(1, "o-1")])
+    runs: list[str | None] = []
+
+    async def start_and_fail(api: OrderAPI, event: ConnectorEvent) -> None:
+        handle = await api.client.start_workflow("nobody's", id=f"{orders.name}/other", task_queue="nowhere")
+        runs.append(handle.result_run_id)
+        if len(runs) == 1:
+            raise ConnectionError("after the call")
+
+    orders.add_connector("events", source, start_and_fail, QUICK)
+
+    async def acked() -> bool:
+        return source.acked(f"{orders.name}/events/1-of-1") == 1
+
+    async with executing(client, orders):
+        await eventually(acked)
+
+    assert runs == [runs[0]] * 2
+
+
 async def test_the_heartbeats_tell_how_the_pump_stands(client: Client) -> None:
     orders = define_orders()
     source = MemoryConnector([event(n, f"o-{n}") for n in range(3)])

@@ -6,15 +6,14 @@ from datetime import timedelta
 
 import pytest
 from temporalio.client import Client
-from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
-from pumphouse.worker.dev_server import server_binary
-from pumphouse.workflows import API, Workflow, names
+from pumphouse.workflows import API, InvalidTransition, RunFinished, Workflow, names
 from pumphouse.workflows.machine import Machine
-from pumphouse.workflows.messages import StatusUpdate
+from pumphouse.workflows.messages import MachineInput, StatusUpdate
 from pumphouse.workflows.requests import deduplicated, handling
 from tests.integration.orders import Order, OrderStatus, bare_orders, executing, handle_of
+from tests.integration.worn import worn_after
 
 SOON = timedelta(seconds=20)
 
@@ -23,16 +22,8 @@ Orders = Workflow[Order, OrderStatus]
 
 @pytest.fixture(scope="module")
 async def worn() -> AsyncGenerator[Client]:
-    """A server that suggests to continue as new after a few events."""
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=server_binary(),
-        dev_server_log_level="error",
-        dev_server_extra_args=[
-            *("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=20"),
-            *("--dynamic-config-value", "history.suggestContinueAsNewCount=20"),
-        ],
-    ) as environment:
-        yield environment.client
+    async with worn_after(20) as client:
+        yield client
 
 
 @pytest.fixture
@@ -82,6 +73,106 @@ async def test_what_was_applied_is_known_in_the_next_execution(worn: Client, cir
         await handle.signal(names.UPDATE_STATUS, early)
 
         assert (await api.latest("remembering")).status is OrderStatus.PAID
+
+
+@pytest.mark.parametrize("wait", [False, True])
+async def test_an_update_of_an_early_execution_is_known_when_the_run_has_finished(
+    worn: Client, circling: Orders, *, wait: bool
+) -> None:
+    api = circling.bind(deduplicated(worn))
+    handle = handle_of(worn, api, f"long ago {wait}")
+
+    async def deliver(status: OrderStatus) -> None:
+        with handling(api.name, "source", status.name):
+            await api.update_status(f"long ago {wait}", status, wait=wait)
+
+    async with executing(worn, circling):
+        run_id = await api.trigger(f"long ago {wait}", Order())
+        await deliver(OrderStatus.PAID)
+        await api.update_status(f"long ago {wait}", OrderStatus.CREATED, wait=True)
+        while (await handle.describe()).run_id == run_id:
+            await api.update_status(f"long ago {wait}", OrderStatus.PAID, wait=True)
+            await api.update_status(f"long ago {wait}", OrderStatus.CREATED, wait=True)
+        await api.update_status(f"long ago {wait}", OrderStatus.REFUNDED, wait=True)
+        record = await handle.result()
+    await deliver(OrderStatus.PAID)
+
+    assert len(record.applied) == record.version - 1
+    with pytest.raises(RunFinished):
+        await deliver(OrderStatus.SHIPPED)
+
+
+async def test_a_refusal_of_an_early_execution_is_repeated_when_the_run_has_finished(
+    worn: Client, circling: Orders
+) -> None:
+    api = circling.bind(deduplicated(worn))
+    handle = handle_of(worn, api, "refused long ago")
+
+    async def deliver_refused() -> None:
+        with handling(api.name, "source", "1"), pytest.raises(InvalidTransition, match="from CREATED"):
+            await api.update_status("refused long ago", OrderStatus.CREATED, wait=True)
+
+    async with executing(worn, circling):
+        run_id = await api.trigger("refused long ago", Order())
+        await deliver_refused()
+        while (await handle.describe()).run_id == run_id:
+            await api.update_status("refused long ago", OrderStatus.PAID, wait=True)
+            await api.update_status("refused long ago", OrderStatus.CREATED, wait=True)
+        await api.update_status("refused long ago", OrderStatus.REFUNDED, wait=True)
+        await handle.result()
+    await deliver_refused()
+
+
+async def test_what_was_applied_before_a_cancellation_is_known_without_a_worker(
+    worn: Client, circling: Orders
+) -> None:
+    api = circling.bind(deduplicated(worn))
+    handle = handle_of(worn, api, "ended")
+
+    async def deliver(event_id: str, status: OrderStatus) -> None:
+        with handling(api.name, "source", event_id):
+            await api.update_status("ended", status)
+
+    async with executing(worn, circling):
+        run_id = await api.trigger("ended", Order())
+        await deliver("1", OrderStatus.PAID)
+        await deliver("2", OrderStatus.CREATED)
+        while (await handle.describe()).run_id == run_id:
+            await api.update_status("ended", OrderStatus.PAID, wait=True)
+            await api.update_status("ended", OrderStatus.CREATED, wait=True)
+        await handle.terminate()
+    await deliver("1", OrderStatus.PAID)
+    await deliver("2", OrderStatus.CREATED)
+
+    with pytest.raises(RunFinished):
+        await deliver("3", OrderStatus.PAID)
+
+
+async def test_the_definitions_bound_is_carried_into_the_next_execution(worn: Client) -> None:
+    name = bare_orders().name
+    brief = Workflow(name, Order, OrderStatus, task_queue=name, remembered_requests=3)
+    brief.allow(OrderStatus.CREATED, OrderStatus.PAID, OrderStatus.SHIPPED, OrderStatus.REFUNDED)
+    brief.allow(OrderStatus.PAID, OrderStatus.CREATED)
+    api = brief.bind(worn)
+    handle = handle_of(worn, api, "brief")
+    async with executing(worn, brief):
+        run_id = await api.trigger("brief", Order())
+        while (await handle.describe()).run_id == run_id:
+            await api.update_status("brief", OrderStatus.PAID, wait=True)
+            await api.update_status("brief", OrderStatus.CREATED, wait=True)
+        for _ in range(3):
+            await api.update_status("brief", OrderStatus.PAID, wait=True)
+            await api.update_status("brief", OrderStatus.CREATED, wait=True)
+        await api.update_status("brief", OrderStatus.REFUNDED)
+        record = await handle.result()
+
+    assert len(record.applied) == 3
+    first = worn.get_workflow_handle(f"{api.name}/brief", run_id=run_id)
+    closing = [event async for event in first.fetch_history_events()][-1]
+    handed_on = closing.workflow_execution_continued_as_new_event_attributes.input.payloads
+    [start] = await worn.data_converter.decode(handed_on, [MachineInput])
+    assert start.continuation
+    assert (len(start.continuation.applied), start.continuation.record.applied, start.applied) == (3, [], [])
 
 
 async def test_a_trigger_delivered_again_finds_its_run(worn: Client, circling: Orders) -> None:

@@ -68,6 +68,61 @@ async def drive():
 async def drive():
     await pump(await connected())
 """,
+    "docs/operations.md": """
+from enum import Enum
+
+from pydantic import BaseModel
+from temporalio.worker import Worker
+
+from pumphouse.connectors.memory import MemoryConnector
+from pumphouse.worker import PumphousePlugin
+from pumphouse.workflows import ConnectorState, Workflow
+
+
+class Status(Enum):
+    OPEN = 1
+    DONE = 2
+
+
+class Order(BaseModel):
+    pass
+
+
+orders = Workflow("orders", Order, Status)
+orders.allow(Status.OPEN, Status.DONE)
+
+
+@orders.connector("payments", MemoryConnector([]))
+async def on_payment(api, event):
+    pass
+
+
+async def drive():
+    client = await connected()
+    async with Worker(client, task_queue=orders.task_queue, plugins=[PumphousePlugin(orders)]):
+        supervisor = "WorkflowId = 'pumphouse/connector/orders/payments'"
+        while not [one async for one in client.list_workflows(supervisor)]:
+            await asyncio.sleep(0.05)
+        record = await close_for_maintenance(client)
+    assert record.state is ConnectorState.RUNNING
+    assert [change.what for change in record.changes] == ["stopped", "seek earliest", "resumed"]
+    assert {change.by for change in record.changes} == {"ann"}
+""",
+    "docs/dead-letters.md": """
+from temporalio.worker import Worker
+
+from pumphouse.worker import PumphousePlugin
+
+
+async def drive():
+    client = await connected()
+    letters = DeadLetters(client, "parcels", "scans")
+    async with Worker(client, task_queue=parcels.task_queue, plugins=[PumphousePlugin(parcels)]):
+        while not [event_id async for event_id in letters.event_ids()]:
+            await asyncio.sleep(0.05)
+        await clear_up(client)
+        assert (await letters.get("1")).standing == "discarded"
+""",
     "docs/connectors/sql.md": """
 async def drive():
     event = translate({"seq": 1, "order_no": 7, "epoch_seconds": 0})

@@ -14,13 +14,13 @@ from pydantic import JsonValue
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from pumphouse.connectors import ConnectorEvent, InvalidEvent
+from pumphouse.connectors import ConnectorEvent, InvalidCursor, InvalidEvent
 from pumphouse.connectors.sql import Columns, SqlConnector
 from pumphouse.connectors.sql_rows import Row, Rows
 from tests.integration.postgres import postgres_server
-from tests.unit.connectors.test_sql import (
+from tests.unit.connectors.sql_cases import SqlCases
+from tests.unit.connectors.sql_database import (
     Database,
-    SqlCases,
     event_table,
     insert,
     next_id,
@@ -97,6 +97,26 @@ class TestPostgres(SqlCases):
 
         with pytest.raises(InvalidEvent, match=r"position 1\.5: .* its ID is of type Decimal"):
             await only_event(database.connector(columns=Columns(type=None, headers=None, data=None)))
+
+    @pytest.mark.parametrize(("kind", "python"), [("TEXT", "str"), ("NUMERIC", "Decimal")])
+    async def test_a_position_of_another_type_is_an_error_until_it_is_mended(
+        self, database: Database, kind: str, python: str
+    ) -> None:
+        await database.create()
+        await database.add(1, 2)
+        connector = database.connector()
+        async with opened(connector) as consumer:
+            await take(consumer, 1)
+        await database.run(f"ALTER TABLE pumphouse_cursors ALTER COLUMN position TYPE {kind}")
+
+        for _ in range(2):
+            with pytest.raises(InvalidCursor, match=f"'pump': its position is of type {python}, not an int"):
+                await connector.make("pump")
+
+        await database.run(
+            "ALTER TABLE pumphouse_cursors ALTER COLUMN position TYPE BIGINT USING position::BIGINT"
+        )
+        assert await next_id(connector) == 2
 
     async def test_tables_may_lie_in_schemas(self, database: Database) -> None:
         await database.run('CREATE SCHEMA "The Shop"')

@@ -8,18 +8,22 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
+from pumphouse.workflows.dead_letter import DeadLetter
 from pumphouse.workflows.machine import Machine
+from pumphouse.workflows.parking_lot import ParkingLot
 from pumphouse.workflows.supervisor import Supervisor
 
 HISTORIES = sorted(Path(__file__).with_name("histories").glob("*.json"))
 
 
 def replayer() -> Replayer:
-    return Replayer(workflows=[Machine, Supervisor])
+    return Replayer(workflows=[Machine, Supervisor, DeadLetter, ParkingLot])
 
 
-def test_there_is_a_history_of_a_closed_and_one_of_an_open_run() -> None:
-    assert {"closed", "open"} <= {path.stem for path in HISTORIES}
+def test_there_is_a_history_of_a_closed_and_one_of_an_open_run_and_of_all_other_workflows() -> None:
+    stored = {path.stem for path in HISTORIES}
+    assert {"closed", "open", "supervisor", "supervisor-controlled"} <= stored
+    assert {"dead-letter-1", "dead-letter-2", "dead-letter-3", "parking-lot"} <= stored
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
@@ -29,9 +33,21 @@ async def test_a_stored_history_replays(path: Path) -> None:
     await replayer().replay_workflow(history)
 
 
-async def test_a_history_that_the_machine_would_not_have_made_is_noticed() -> None:
-    path = next(path for path in HISTORIES if path.stem == "closed")
-    altered = json.loads(path.read_text().replace("loans.step[GRANTED]", "loans.step[ASKED]"))
+@pytest.mark.parametrize(
+    ("stem", "recorded", "altered"),
+    [
+        ("closed", "loans.step[GRANTED]", "loans.step[ASKED]"),
+        ("supervisor", ".reshard[requests]", ".reshard[others]"),
+        ("supervisor-controlled", ".seek[requests]", ".reshard[requests]"),
+        ("dead-letter-1", ".redrive[requests]", ".seek[requests]"),
+    ],
+)
+async def test_a_history_that_the_workflow_would_not_have_made_is_noticed(
+    stem: str, recorded: str, altered: str
+) -> None:
+    text = next(path for path in HISTORIES if path.stem == stem).read_text()
+    assert recorded in text
+    history = WorkflowHistory.from_json(f"loans/{stem}", json.loads(text.replace(recorded, altered)))
 
     with pytest.raises(NondeterminismError):
-        await replayer().replay_workflow(WorkflowHistory.from_json("loans/closed", altered))
+        await replayer().replay_workflow(history)

@@ -1,14 +1,23 @@
 """Mistakes that type checkers find: test_typing.py holds them to the lines marked as errors, and no other."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import Enum
 
 from pydantic import BaseModel
 from temporalio.client import Client
 
-from pumphouse.connectors import ConnectorConstructor, ConnectorEvent, Reshardable
+from pumphouse.connectors import (
+    ConnectorConstructor,
+    ConnectorEvent,
+    Findable,
+    Positioned,
+    Reshardable,
+    Seekable,
+)
 from pumphouse.connectors.memory import MemoryConnector
-from pumphouse.workflows import API, ConnectorOptions, Run, Workflow
+from pumphouse.workflows import API, ConnectorControls, ConnectorOptions, DeadLetters, Run, Workflow
+from pumphouse.workflows.parked import ParkedEvent
 
 
 class Order(BaseModel):
@@ -90,6 +99,24 @@ async def pay(run: Run[Order, Status]) -> Status:
     return Status.PAID
 
 
+def page_at_once(parked: ParkedEvent) -> None:
+    """Tell somebody, but not as a coroutine."""
+    del parked
+
+
+class Odd:
+    """Has the methods of other sources, but not as they are."""
+
+    position = 7
+
+    async def seek(self, names: Sequence[str], position: int) -> None:
+        """Take positions that are no texts."""
+
+    async def find(self, event_id: str) -> str:
+        """Find what is no event."""
+        return event_id
+
+
 class WithoutClose:
     async def make(self, consumer_name: str) -> str:
         """Make what is no consumer."""
@@ -113,6 +140,19 @@ orders.add_connector("payments", MemoryConnector(), pay)  # error: a step is no 
 ConnectorOptions(5)  # error: options are named
 made: ConnectorConstructor = WithoutClose()  # error: it does not make consumers
 reshardable: Reshardable = WithoutClose()  # error: it has no reshard
+seekable: Seekable = Odd()  # error: a position is a string
+findable: Findable = Odd()  # error: what is found is an event
+positioned: Positioned = Odd()  # error: a position is a string
+MemoryConnector(start="newest")  # error: there is no such start
+Workflow("orders", Order, Status, remembered_requests="all")  # error: a count is no string
+orders.connector("payments", MemoryConnector(), max_attempts=2.5)  # error: a count is whole
+orders.connector("payments", MemoryConnector(), handler_timeout=5)  # error: a duration is no number
+orders.connector("payments", MemoryConnector(), backoff_factor="2")  # error: a factor is no string
+orders.connector("payments", MemoryConnector(), non_retryable=[LookupError])  # error: a tuple, no list
+orders.connector("payments", MemoryConnector(), non_retryable=(LookupError(),))  # error: classes, no errors
+orders.connector("payments", MemoryConnector(), order="loose")  # error: there is no such order
+orders.connector("payments", MemoryConnector(), max_parked=None)  # error: there is always a limit
+orders.connector("payments", MemoryConnector(), on_dead_letter=page_at_once)  # error: it is not async
 
 
 async def call_the_api(client: Client) -> None:
@@ -134,6 +174,15 @@ async def call_the_api(client: Client) -> None:
     invoice: Invoice = run.object  # error: the object is an order
     status: InvoiceStatus = run.status  # error: the status is an order's
     del invoice, status
+
+
+async def control_a_connector(client: Client) -> None:
+    """Ask for what there is, with what it does not take."""
+    controls = ConnectorControls(client, "orders", "payments")
+    await controls.seek(7)  # error: a position is a string
+    await controls.dry_run("on")  # error: the switch is named
+    letters = DeadLetters(client, "orders", "payments")
+    await letters.discard("17")  # error: the reason is missing
 
 
 def read_an_event(event: ConnectorEvent) -> str:

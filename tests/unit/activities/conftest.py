@@ -6,6 +6,8 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from pumphouse.activities import lease
+from tests.unit.activities.clocks import Clock
 from tests.unit.activities.meters import Meters
 
 
@@ -17,3 +19,11 @@ def meters(monkeypatch: pytest.MonkeyPatch) -> Iterator[Meters]:
     monkeypatch.setattr("opentelemetry.metrics.get_meter", provider.get_meter)
     yield Meters(reader)
     provider.shutdown()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of all leases."""
+    chosen = Clock()
+    monkeypatch.setattr(lease, "time", chosen)
+    return chosen

@@ -1,4 +1,4 @@
-"""A pump with what is around it: a watched source, a handler, and the heartbeats it gave."""
+"""A pump with what is around it: a watched source, a handler, a parking lot, and the heartbeats it gave."""
 
 import asyncio
 from collections import defaultdict
@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeAlias, Unpack
 
+from pumphouse.activities.context import PumpContext
 from pumphouse.activities.delivery import Delivery
-from pumphouse.activities.metrics import PumpMetrics
+from pumphouse.activities.parking import Parker
 from pumphouse.activities.pump import Pump
 from pumphouse.activities.shards import Shard
 from pumphouse.activities.stats import PumpStats
 from pumphouse.connectors import ConnectorEvent
 from pumphouse.workflows.options import ConnectorKeywords, ConnectorOptions
+from tests.unit.activities.places import Lot
 from tests.unit.activities.records import GUARD, Record
 from tests.unit.activities.sources import WatchedSource
 
-Handle: TypeAlias = Callable[[ConnectorEvent], Awaitable[None]]
+Handle: TypeAlias = Callable[[ConnectorEvent], Awaitable[object]]
 
 SOON = timedelta(milliseconds=5)
 NEVER = timedelta(hours=1)
@@ -52,23 +54,40 @@ class Gates:
 
 
 def make_options(**keywords: Unpack[ConnectorKeywords]) -> ConnectorOptions:
-    chosen: ConnectorKeywords = {"error_backoff": SOON, "heartbeat_timeout": HEARTBEAT_TIMEOUT}
+    """Options under which a test waits for nothing: every back-off is as short as the first one."""
+    chosen: ConnectorKeywords = {
+        "error_backoff": SOON,
+        "max_backoff": SOON,
+        "jitter": 0,
+        "heartbeat_timeout": HEARTBEAT_TIMEOUT,
+    }
     chosen.update(keywords)
     return ConnectorOptions(**chosen)
 
 
-def make_delivery(
-    handle: Handle = take, *, stats: PumpStats | None = None, **keywords: Unpack[ConnectorKeywords]
-) -> Delivery:
-    return Delivery(
-        definition="orders",
-        connector="payments",
-        options=make_options(**keywords),
-        handle=handle,
-        stopping=asyncio.Event(),
+def make_context(
+    *,
+    shard: Shard = ONLY_SHARD,
+    stats: PumpStats | None = None,
+    lease: timedelta = NEVER,
+    **keywords: Unpack[ConnectorKeywords],
+) -> PumpContext:
+    return PumpContext(
+        "orders",
+        "payments",
+        shard,
+        make_options(**keywords),
         stats=stats or PumpStats(),
-        metrics=PumpMetrics("orders", "payments", "1-of-1"),
+        lease_duration=lease,
     )
+
+
+def make_delivery(handle: Handle = take, **keywords: Unpack[ConnectorKeywords]) -> Delivery:
+    return Delivery(make_context(**keywords), handle)
+
+
+def make_parker(lot: Lot, **keywords: Unpack[ConnectorKeywords]) -> Parker:
+    return Parker(make_context(**keywords), lot, lambda: True)
 
 
 @dataclass
@@ -78,11 +97,12 @@ class Rig:
     pump: Pump
     running: asyncio.Task[None]
     source: WatchedSource
+    lot: Lot
     heartbeats: Record[PumpStats] = field(default_factory=Record[PumpStats])
 
     @property
     def moves(self) -> Record[str]:
-        """What the source did, and for each attempt of the handler `begin 1`, and `end 1` if it went well."""
+        """What the source and the lot did, and each attempt: `begin 1`, and `end 1` if it went well."""
         return self.source.moves
 
     @property
@@ -91,8 +111,11 @@ class Rig:
 
     async def stop(self) -> None:
         """Tell the pump to stop, and wait until it has."""
-        self.pump.stopping.set()
+        self.tell_to_stop()
         await self.ended()
+
+    def tell_to_stop(self) -> None:
+        self.pump.context.stopping.set()
 
     async def ended(self) -> None:
         async with asyncio.timeout(GUARD):
@@ -107,32 +130,34 @@ async def pumping(
     shard: Shard = ONLY_SHARD,
     drain_timeout: timedelta = NEVER,
     stats: PumpStats | None = None,
+    lease: timedelta = NEVER,
+    lot: Lot | None = None,
+    is_dry_run: bool = False,
     **keywords: Unpack[ConnectorKeywords],
 ) -> AsyncGenerator[Rig]:
     """Run a pump for as long as the block lasts; one that has failed fails the block."""
 
-    async def watched(event: ConnectorEvent) -> None:
+    async def watched(event: ConnectorEvent) -> object:
         source.moves.add(f"begin {event.id}")
-        await handle(event)
+        answer = await handle(event)
         source.moves.add(f"end {event.id}")
+        return answer
 
     heartbeats = Record[PumpStats]()
-    delivery = make_delivery(watched, stats=stats, **keywords)
+    context = make_context(shard=shard, stats=stats, lease=lease, **keywords)
+    lot = lot or Lot(source.moves)
     pump = Pump(
+        context=context,
         constructor=source,
-        consumer_name=f"orders/payments/{shard}",
-        shard=shard,
-        options=delivery.options,
-        delivery=delivery,
-        stats=delivery.stats,
-        metrics=delivery.metrics,
+        delivery=Delivery(context, watched),
+        parker=Parker(context, lot, lambda: True),
         heartbeat=heartbeats.add,
-        stopping=delivery.stopping,
         drain_timeout=drain_timeout,
+        is_dry_run=is_dry_run,
     )
     running = asyncio.create_task(pump.run())
     try:
-        yield Rig(pump, running, source, heartbeats)
+        yield Rig(pump, running, source, lot, heartbeats)
     finally:
         running.cancel()
         with suppress(asyncio.CancelledError):

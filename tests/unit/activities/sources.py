@@ -9,10 +9,10 @@ from pumphouse.connectors.memory import MemoryConnector
 from tests.unit.activities.records import Record
 
 Before: TypeAlias = Callable[[str], Awaitable[None]]
-"""Is awaited before each move of the source: `make`, `recv`, `ack 1`, `close`; its error is the move's."""
+"""Is awaited before each move of a source: `make`, `recv`, `ack 1`, `close`; its error is the move's."""
 
 
-async def _let_be(_move: str) -> None:
+async def let_be(_move: str) -> None:
     pass
 
 
@@ -48,14 +48,14 @@ class Outage:
 class WatchedSource:
     """A `MemoryConnector` that records its moves as it makes them: `make`, `recv 1`, `ack 1`, `close`."""
 
-    def __init__(self, *events: ConnectorEvent, before: Before = _let_be) -> None:
+    def __init__(self, *events: ConnectorEvent, before: Before = let_be) -> None:
         self.moves = Record[str]()
         self.tries = Record[str]()
         """Also the moves that were held up or failed."""
         self.memory = MemoryConnector(events)
         self._before = before
 
-    async def make(self, consumer_name: str) -> "WatchedConsumer":
+    async def make(self, consumer_name: str) -> ConnectorConsumer:
         await self.attempt("make")
         self.moves.add("make")
         return WatchedConsumer(self, await self.memory.make(consumer_name))

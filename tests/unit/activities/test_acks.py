@@ -1,12 +1,13 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pumphouse.activities.acks import AckWindow, Receipt
+from pumphouse.activities.acks import AckWindow, Failure, Receipt
 from tests.unit.activities.events import make_event
 from tests.unit.activities.records import GUARD, Record, turns
 
@@ -50,7 +51,8 @@ class Window:
                 raise ConnectionError(event_id)
             self.log.add(f"ack {event_id}")
 
-        self.receipts[event_id] = self.acks.add(make_event(event_id), ack)
+        self.receipts[event_id] = receipt = Receipt(make_event(event_id), ack)
+        self.acks.add(receipt)
 
     def finish(self, *event_ids: str) -> None:
         for event_id in event_ids:
@@ -220,3 +222,78 @@ async def test_an_ack_under_way_is_cancelled_with_the_loop() -> None:
         await window.log.until("call 1")
     assert window.acked == []
     assert len(window.acks) == 1
+
+
+async def test_whoever_waits_for_room_lets_the_oldest_event_know_that_it_holds_up_the_shard() -> None:
+    window = Window(limit=2)
+    window.receive("1")
+    window.receive("2")
+    async with asyncio.timeout(GUARD), window.acking():
+        assert not window.receipts["1"].holds_up.is_set()
+        waiter = asyncio.create_task(window.acks.room())
+        await window.receipts["1"].holds_up.wait()
+        assert not window.receipts["2"].holds_up.is_set()
+        window.finish("1")
+        await waiter
+    assert not window.acks.is_full
+    assert not window.receipts["2"].holds_up.is_set()
+
+
+async def test_the_next_event_holds_up_the_shard_when_the_first_has_gone_and_the_window_is_full_again() -> (
+    None
+):
+    window = Window(limit=1)
+    window.receive("1")
+    async with asyncio.timeout(GUARD), window.acking():
+        window.finish("1")
+        await window.acks.room()
+        window.receive("2")
+        waiter = asyncio.create_task(window.acks.room())
+        await window.receipts["2"].holds_up.wait()
+        window.finish("2")
+        await waiter
+
+
+async def test_there_is_room_at_once_in_a_window_that_is_not_full() -> None:
+    window = Window(limit=2)
+    window.receive("1")
+    async with asyncio.timeout(GUARD):
+        await window.acks.room()
+    assert not window.receipts["1"].holds_up.is_set()
+
+
+def test_a_failure_is_described_in_one_line() -> None:
+    failure = Failure(["KeyError: 'total'", "ValueError: no"], attempts=2)
+    assert failure.described == "KeyError: 'total', caused by ValueError: no"
+
+
+async def test_a_loop_that_is_cancelled_ends_although_an_ack_keeps_that_to_itself() -> None:
+    window = Window()
+
+    async def ack() -> None:
+        window.log.add("call 1")
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    window.receipts["1"] = Receipt(make_event("1"), ack)
+    window.acks.add(window.receipts["1"])
+    window.receive("2")
+    window.finish("1", "2")
+    task = asyncio.create_task(window.acks.run(window._retry))  # pyright: ignore[reportPrivateUsage]
+    async with asyncio.timeout(GUARD):
+        await window.log.until("call 1")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert "call 2" not in window.log.entries
+    assert window.acks.oldest is window.receipts["2"]
+
+
+async def _no_ack() -> None:
+    pass
+
+
+def test_an_event_is_received_now() -> None:
+    before = datetime.now(UTC)
+    received_at = Receipt(make_event("1"), _no_ack).received_at
+    assert before <= received_at <= datetime.now(UTC)

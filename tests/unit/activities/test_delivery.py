@@ -7,13 +7,15 @@ import pytest
 from pydantic import BaseModel
 
 from pumphouse.activities import delivery as delivery_module
-from pumphouse.activities.delivery import Delivery, is_set_within
+from pumphouse.activities.acks import Failure, Receipt
+from pumphouse.activities.delivery import Delivery
+from pumphouse.activities.retry import Stopped
 from pumphouse.connectors import ConnectorEvent
 from pumphouse.workflows.requests import request_id
-from tests.unit.activities.events import NO_TIME, make_event
+from tests.unit.activities.events import NO_TIME, make_event, make_receipt, no_ack
 from tests.unit.activities.meters import Meters
 from tests.unit.activities.records import GUARD, Record, turns
-from tests.unit.activities.rigs import NEVER, SOON, Handle, make_delivery, take
+from tests.unit.activities.rigs import NEVER, Handle, make_delivery
 
 SECRET = "hunter2"  # noqa: S105 - stands for an event's data
 HOUR = timedelta(hours=1)
@@ -31,33 +33,54 @@ class Handler:
         if self._errors:
             raise self._errors.pop(0)
 
+    def fail_with(self, *errors: BaseException) -> None:
+        self._errors.extend(errors)
 
-async def deliver(delivery: Delivery, event: ConnectorEvent) -> bool:
+
+async def deliver(delivery: Delivery, event: ConnectorEvent) -> Failure | None:
     async with asyncio.timeout(GUARD):
-        return await delivery(event)
+        return await delivery(Receipt(event, no_ack))
+
+
+async def is_taken(delivery: Delivery, event: ConnectorEvent) -> bool:
+    return await deliver(delivery, event) is None
 
 
 async def test_an_event_is_handled_once_when_all_goes_well() -> None:
     handler, event = Handler(), make_event()
     delivery = make_delivery(handler)
-    assert await deliver(delivery, event)
+    assert await is_taken(delivery, event)
     assert handler.attempts.entries == [event]
-    assert (delivery.stats.delivered, delivery.stats.retried) == (1, 0)
+    assert (delivery.context.stats.delivered, delivery.context.stats.retried) == (1, 0)
 
 
 async def test_an_event_whose_handler_fails_is_handled_again_until_it_is_taken() -> None:
     handler, event = Handler(*(ValueError(str(number)) for number in range(20))), make_event()
-    delivery = make_delivery(handler, error_backoff=timedelta(milliseconds=1))
-    assert await deliver(delivery, event)
+    delivery = make_delivery(
+        handler, error_backoff=timedelta(milliseconds=1), max_backoff=timedelta(milliseconds=1)
+    )
+    assert await is_taken(delivery, event)
     assert handler.attempts.entries == [event] * 21
-    assert (delivery.stats.delivered, delivery.stats.retried) == (1, 20)
+    assert (delivery.context.stats.delivered, delivery.context.stats.retried) == (1, 20)
 
 
 async def test_the_next_attempt_follows_after_the_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     waits = watch_waits(monkeypatch)
     delivery = make_delivery(Handler(ValueError(), ValueError()), error_backoff=HOUR)
-    assert await deliver(delivery, make_event())
+    assert await is_taken(delivery, make_event())
     assert waits == [HOUR, HOUR]
+
+
+async def test_the_back_off_grows_with_each_failed_attempt_and_begins_anew_with_the_next_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits = watch_waits(monkeypatch)
+    handler = Handler(*(ValueError() for _ in range(4)))
+    delivery = make_delivery(handler, error_backoff=HOUR, backoff_factor=3, max_backoff=10 * HOUR)
+    assert await is_taken(delivery, make_event())
+    handler.fail_with(ValueError())
+    assert await is_taken(delivery, make_event("2"))
+    assert waits == [HOUR, 3 * HOUR, 9 * HOUR, 10 * HOUR, HOUR]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +97,7 @@ async def test_the_next_attempt_follows_after_the_back_off(monkeypatch: pytest.M
 )
 async def test_whatever_a_handler_raises_is_only_a_failed_attempt(error: BaseException) -> None:
     handler = Handler(error)
-    assert await deliver(make_delivery(handler), make_event())
+    assert await is_taken(make_delivery(handler), make_event())
     assert len(handler.attempts.entries) == 2
 
 
@@ -86,7 +109,7 @@ async def test_a_time_out_inside_the_handler_is_only_a_failed_attempt() -> None:
         async with asyncio.timeout(0 if len(attempts.entries) == 1 else None):
             await turns(3)
 
-    assert await deliver(make_delivery(handle), make_event())
+    assert await is_taken(make_delivery(handle), make_event())
     assert len(attempts.entries) == 2
 
 
@@ -98,12 +121,12 @@ async def test_a_cancellation_from_outside_passes_through() -> None:
         await asyncio.Event().wait()
 
     delivery = make_delivery(handle)
-    delivering = asyncio.create_task(delivery(make_event()))
+    delivering = asyncio.create_task(delivery(make_receipt()))
     await begun.wait()
     delivering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await delivering
-    assert delivery.stats.delivered == 0
+    assert delivery.context.stats.delivered == 0
 
 
 @pytest.mark.parametrize(
@@ -121,7 +144,7 @@ async def test_an_event_waits_until_it_is_old_enough_and_never_longer_than_the_l
     monkeypatch: pytest.MonkeyPatch, age: timedelta, wait: timedelta
 ) -> None:
     waits = watch_waits(monkeypatch)
-    assert await deliver(make_delivery(consume_lag=HOUR), make_event(age=age))
+    assert await is_taken(make_delivery(consume_lag=HOUR), make_event(age=age))
     assert wait - timedelta(seconds=GUARD) <= sum(waits, NO_TIME) <= wait
 
 
@@ -132,7 +155,7 @@ async def test_a_handler_sees_an_event_only_after_the_lag() -> None:
     async def handle(event: ConnectorEvent) -> None:
         ages.add(datetime.now(UTC) - event.created_at)
 
-    assert await deliver(make_delivery(handle, consume_lag=lag), make_event())
+    assert await is_taken(make_delivery(handle, consume_lag=lag), make_event())
     clock_difference = timedelta(milliseconds=1)
     assert ages.entries[0] >= lag - clock_difference
 
@@ -143,8 +166,9 @@ async def test_a_stop_ends_the_wait_for_the_lag_without_handling() -> None:
     delivering = asyncio.create_task(deliver(delivery, make_event()))
     await turns(5)
     assert not delivering.done()
-    delivery.stopping.set()
-    assert await delivering is False
+    delivery.context.stopping.set()
+    with pytest.raises(Stopped):
+        await delivering
     assert handler.attempts.entries == []
 
 
@@ -155,17 +179,19 @@ async def test_a_stop_ends_the_back_off_without_a_further_attempt() -> None:
     await handler.attempts.more(1)
     await turns(5)
     assert not delivering.done()
-    delivery.stopping.set()
-    assert await delivering is False
+    delivery.context.stopping.set()
+    with pytest.raises(Stopped):
+        await delivering
     assert len(handler.attempts.entries) == 1
-    assert (delivery.stats.delivered, delivery.stats.retried) == (0, 0)
+    assert (delivery.context.stats.delivered, delivery.context.stats.retried) == (0, 0)
 
 
 async def test_an_event_that_comes_after_the_stop_is_not_handled() -> None:
     handler = Handler()
     delivery = make_delivery(handler)
-    delivery.stopping.set()
-    assert await deliver(delivery, make_event()) is False
+    delivery.context.stopping.set()
+    with pytest.raises(Stopped):
+        await deliver(delivery, make_event())
     assert handler.attempts.entries == []
 
 
@@ -179,9 +205,9 @@ async def test_a_handler_that_ends_well_after_the_stop_has_taken_its_event() -> 
     delivery = make_delivery(handle)
     delivering = asyncio.create_task(deliver(delivery, make_event()))
     await begun.wait()
-    delivery.stopping.set()
+    delivery.context.stopping.set()
     gate.set()
-    assert await delivering is True
+    assert await delivering is None
 
 
 def recording_requests(into: Record[list[str]], *, failures: int = 0) -> Handle:
@@ -202,7 +228,7 @@ def recording_requests(into: Record[list[str]], *, failures: int = 0) -> Handle:
 
 async def test_each_attempt_makes_its_requests_with_the_same_ids() -> None:
     made = Record[list[str]]()
-    assert await deliver(make_delivery(recording_requests(made, failures=2)), make_event())
+    assert await is_taken(make_delivery(recording_requests(made, failures=2)), make_event())
     first, second, third = made.entries
     assert first == second == third
     assert len(set(first)) == 4
@@ -211,7 +237,7 @@ async def test_each_attempt_makes_its_requests_with_the_same_ids() -> None:
 async def test_a_redelivery_makes_its_requests_with_the_same_ids_and_another_event_with_others() -> None:
     made = Record[list[str]]()
     for event_id in ("1", "1", "2"):
-        assert await deliver(make_delivery(recording_requests(made)), make_event(event_id))
+        assert await is_taken(make_delivery(recording_requests(made)), make_event(event_id))
     first, again, another = made.entries
     assert first == again
     assert not set(first) & set(another)
@@ -254,26 +280,25 @@ async def _fail(_event: ConnectorEvent) -> None:
 async def test_a_failure_is_logged_with_the_event_named_and_without_its_data(
     caplog: pytest.LogCaptureFixture, failing: Callable[[ConnectorEvent], Awaitable[None]], described: str
 ) -> None:
-    attempts = iter([failing, failing, take])
     event = make_event("event-7", "order-9", data={"amount": SECRET})
+    failure = await deliver(make_delivery(failing, max_attempts=2), event)
+    assert failure
+    assert SECRET not in failure.described
 
-    async def handle(each: ConnectorEvent) -> None:
-        await next(attempts)(each)
-
-    assert await deliver(make_delivery(handle), event)
-
-    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
-    for number, record in enumerate(caplog.records, start=1):
-        line = record.getMessage()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * failure.attempts
+    *earlier, last = [record.getMessage() for record in caplog.records]
+    for number, line in enumerate(earlier, start=1):
+        assert f"attempt {number} failed, the next follows after a back-off: " in line
+    assert f"attempt {failure.attempts} failed, the event is given up: " in last
+    for line in (*earlier, last):
         assert line.startswith("connector orders/payments, event event-7, foreign ID order-9: ")
-        assert f"attempt {number} failed, the next follows in {SOON}" in line
         assert described in line
     assert SECRET not in caplog.text
 
 
 async def test_each_attempt_is_measured(meters: Meters) -> None:
     delivery = make_delivery(Handler(ValueError(), ValueError()))
-    assert await deliver(delivery, make_event())
+    assert await is_taken(delivery, make_event())
     assert meters.read_one("pumphouse.handler.errors") == 2
     assert meters.read_one("pumphouse.events.retried") == 2
     assert meters.read_one("pumphouse.handler.successes") == 1
@@ -281,23 +306,13 @@ async def test_each_attempt_is_measured(meters: Meters) -> None:
     assert 0 <= meters.read_one("pumphouse.handler.duration") < GUARD
 
 
-@pytest.mark.parametrize(
-    ("is_set", "duration"), [(True, NO_TIME), (True, NEVER), (False, NO_TIME), (False, SOON)]
-)
-async def test_a_wait_tells_whether_the_event_was_set_within_it(*, is_set: bool, duration: timedelta) -> None:
-    event = asyncio.Event()
-    if is_set:
-        event.set()
-    assert await is_set_within(event, duration) is is_set
-
-
 def watch_waits(monkeypatch: pytest.MonkeyPatch) -> list[timedelta]:
     """Let every wait for a stop end at once; the list takes how long each would have been."""
     waits: list[timedelta] = []
 
-    async def end_at_once(_event: asyncio.Event, duration: timedelta) -> bool:
+    async def end_at_once(duration: timedelta, *_events: asyncio.Event) -> bool:
         waits.append(duration)
         return False
 
-    monkeypatch.setattr(delivery_module, "is_set_within", end_at_once)
+    monkeypatch.setattr(delivery_module, "is_any_set_within", end_at_once)
     return waits

@@ -4,7 +4,7 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from pumphouse.activities.failures import describe
+from pumphouse.activities.failures import chain, describe
 from pumphouse.connectors import ConnectorEvent, InvalidEvent
 
 SECRET = "hunter2"  # noqa: S105 - stands for an event's data
@@ -59,7 +59,7 @@ def test_an_error_that_causes_itself_is_told_all_the_same() -> None:
 
 def test_a_validation_error_names_the_model_and_the_fields() -> None:
     error = validation_error(Order, {"payments": [{"amount": "none"}]})
-    assert describe(error) == "ValidationError of Order: payments.0.amount: int_parsing"
+    assert describe(error) == "ValidationError of Order: payments.0.*: int_parsing"
 
 
 def test_a_validation_error_names_each_field_that_is_wrong() -> None:
@@ -105,3 +105,38 @@ def test_an_event_that_cannot_be_made_keeps_its_data_to_itself() -> None:
 
 def test_a_text_of_several_lines_is_told_in_one() -> None:
     assert describe(ValueError("first\n  second")) == "ValueError: first second"
+
+
+def test_an_error_is_told_with_its_causes_a_line_each() -> None:
+    assert chain(chain_of(3)) == ["ValueError: E1", "ValueError: E2", "ValueError: E3"]
+
+
+def test_no_line_of_a_chain_is_more_than_one() -> None:
+    error = ValueError("first\nsecond")
+    error.__cause__ = KeyError("third\r\nfourth\u2028fifth")
+    assert all(len(line.splitlines()) == 1 for line in chain(error))
+
+
+class Prices(BaseModel):
+    by_card: dict[str, int]
+
+
+@pytest.mark.parametrize("key", [SECRET, "first\nsecond"])
+def test_a_validation_error_keeps_the_keys_of_the_data_to_itself(key: str) -> None:
+    described = describe(validation_error(Prices, {"by_card": {key: "none"}}))
+    assert SECRET not in described
+    assert described.isprintable()
+
+
+def test_an_error_is_told_without_control_characters() -> None:
+    assert describe(ValueError("\x1b[2J\x00")).isprintable()
+
+
+def test_the_text_of_an_error_has_a_limit() -> None:
+    assert len(describe(ValueError("x" * 1_000_000))) < 10_000
+
+
+def test_the_problems_of_a_validation_error_have_a_limit() -> None:
+    payments: list[dict[str, int]] = [{}] * 10_000
+    error = validation_error(Order, {"payments": payments})
+    assert len(describe(error)) < 10_000

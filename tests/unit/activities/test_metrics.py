@@ -28,6 +28,23 @@ def test_a_further_attempt_is_counted(meters: Meters) -> None:
     assert meters.read() == {"pumphouse.events.retried": {OF_EVENT: 1}}
 
 
+def test_an_event_given_up_is_counted(meters: Meters) -> None:
+    make_metrics().dead_lettered(EVENT)
+    assert meters.read() == {"pumphouse.events.dead_lettered": {OF_EVENT: 1}}
+
+
+def test_an_event_parked_is_counted_with_how_it_stands(meters: Meters) -> None:
+    metrics = make_metrics()
+    for standing in ("waiting", "dead", "dead"):
+        metrics.parked(EVENT, standing)
+    assert meters.read() == {
+        "pumphouse.events.parked": {
+            OF_EVENT | {("standing", "waiting")}: 1,
+            OF_EVENT | {("standing", "dead")}: 2,
+        }
+    }
+
+
 def test_an_attempt_that_went_well_is_a_success_and_a_delivery(meters: Meters) -> None:
     make_metrics().succeeded(EVENT, 0.25)
     assert meters.read() == {

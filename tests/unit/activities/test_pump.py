@@ -269,5 +269,5 @@ async def test_the_counters_go_on_from_those_given() -> None:
         await rig.moves.until("ack 1")
         await rig.stop()
     assert rig.heartbeats.entries[-1] == PumpStats(
-        received=11, delivered=9, acked=8, retried=2, last_event_id="1"
+        shard="1-of-1", received=11, delivered=9, acked=8, retried=2, last_event_id="1"
     )

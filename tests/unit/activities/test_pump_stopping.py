@@ -23,7 +23,7 @@ async def test_a_stop_lets_the_handlers_end_and_acks_them_and_begins_nothing() -
     async with pumping(WatchedSource(*events_of("a", "a", "b")), gates) as rig:
         await rig.moves.until("begin 1", "begin 3")
         gates.open("2", "3")
-        rig.pump.stopping.set()
+        rig.tell_to_stop()
         await rig.heartbeats.more(A_FEW_BEATS)
         gates.open("1")
         await rig.ended()
@@ -54,7 +54,7 @@ async def test_a_stop_waits_for_the_acks_and_goes_on_with_heartbeats() -> None:
     async with pumping(source) as rig:
         await rig.moves.until("end 2")
         await source.tries.until("ack 1")
-        rig.pump.stopping.set()
+        rig.tell_to_stop()
         await rig.heartbeats.more(A_FEW_BEATS)
         outage.end()
         await rig.ended()
@@ -175,7 +175,7 @@ async def test_a_pump_that_is_cancelled_in_a_handler_closes_its_consumer_and_ack
 async def test_a_pump_that_is_cancelled_while_it_stops_closes_its_consumer() -> None:
     async with pumping(WatchedSource(*events_of("a")), hang) as rig:
         await rig.moves.until("begin 1")
-        rig.pump.stopping.set()
+        rig.tell_to_stop()
         await rig.heartbeats.more(A_FEW_BEATS)
         await cancel(rig)
     assert rig.moves.entries[-1] == "close"

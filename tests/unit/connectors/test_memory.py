@@ -13,9 +13,15 @@ from pumphouse.connectors import (
     ConnectorConstructor,
     ConnectorConsumer,
     ConnectorEvent,
+    Findable,
+    InvalidPosition,
+    Positioned,
+    PumphouseError,
     Reshardable,
+    Seekable,
 )
 from pumphouse.connectors.memory import MemoryConnector
+from pumphouse.connectors.positions import Start
 
 MOMENT = datetime(2013, 2, 8, 17, 30, tzinfo=UTC)
 GROUP = "orders/payments/"
@@ -61,9 +67,12 @@ def positions(connector: MemoryConnector, names: Sequence[str]) -> dict[str, int
     return {name: connector.acked(name) for name in names}
 
 
-def test_it_is_a_connector_that_can_be_resharded() -> None:
+async def test_it_is_a_connector_that_can_do_everything() -> None:
     connector: ConnectorConstructor = MemoryConnector()
     assert isinstance(connector, Reshardable)
+    assert isinstance(connector, Seekable)
+    assert isinstance(connector, Findable)
+    assert isinstance(await connector.make("a"), Positioned)
 
 
 async def test_events_come_in_the_order_of_the_list() -> None:
@@ -318,3 +327,106 @@ async def test_resharding_leaves_other_groups_untouched() -> None:
     await connector.reshard(GROUP, [f"{GROUP}1-of-2", f"{GROUP}2-of-2"])
     assert positions(connector, others) == dict.fromkeys(others, 2)
     assert connector.acked(f"{GROUP}2-of-2") == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "first"), [("earliest", "0"), ("latest", "3"), (0, "0"), (2, "2"), (3, "3"), (4, "4")]
+)
+async def test_a_new_name_begins_at_the_start_and_stays_there(start: Start, first: str) -> None:
+    connector = MemoryConnector(numbered(0, 1, 2), start=start)
+    await connector.make("a")
+    await connector.publish(*numbered(3, 4))
+    assert await received_ids(await connector.make("a"), 1) == [first]
+
+
+@pytest.mark.parametrize("start", ["first", "2", -1, True, None])
+def test_a_start_without_sense_is_refused(start: Start) -> None:
+    with pytest.raises(PumphouseError, match=r"start is .*; it must be .* the index of an event"):
+        MemoryConnector(start=start)
+
+
+async def test_the_shards_of_a_new_group_begin_at_one_latest_position() -> None:
+    connector = MemoryConnector(numbered(0, 1), start="latest")
+    names = [f"{GROUP}{n}-of-3" for n in (1, 2, 3)]
+    await connector.reshard(GROUP, names)
+    await connector.publish(*numbered(2))
+    await connector.reshard(GROUP, names)
+    assert [await received_ids(await connector.make(name), 1) for name in names] == [["2"]] * 3
+
+
+@pytest.mark.parametrize(("start", "joined"), [("latest", 1), (3, 1), ("earliest", 0), (0, 0)])
+async def test_a_name_without_a_position_joins_its_group_at_the_start_but_no_later_than_the_others(
+    start: Start, joined: int
+) -> None:
+    connector = MemoryConnector(numbered(0, 1, 2), start=start)
+    await connector.seek(["a/1", "a/2"], "1")
+    await connector.reshard("a/", ["a/1", "a/2", "a/3"])
+    assert positions(connector, ["a/1", "a/2", "a/3"]) == {"a/1": 1, "a/2": 1, "a/3": joined}
+
+
+@pytest.mark.parametrize(
+    ("position", "acked"), [("earliest", 0), ("latest", 3), ("0", 0), ("2", 2), ("9", 9)]
+)
+async def test_seek_sets_the_position_of_the_names_given(position: str, acked: int) -> None:
+    connector = MemoryConnector(numbered(0, 1, 2))
+    for name in ("a", "b"):
+        await ack_events(connector, name, 1)
+    for _ in range(2):
+        await connector.seek(["a", "new"], position)
+    assert positions(connector, ["a", "new", "b"]) == {"a": acked, "new": acked, "b": 1}
+
+
+async def test_the_position_of_an_event_is_where_seek_delivers_it_again() -> None:
+    connector = MemoryConnector(numbered(7, 8, 9))
+    consumer = await connector.make("a")
+    assert consumer.position == ""
+    await receive(consumer, 2)
+    assert consumer.position == "1"
+    await connector.seek(["a"], consumer.position)
+    assert await received_ids(await connector.make("a"), 2) == ["8", "9"]
+
+
+async def test_the_position_stays_while_recv_waits() -> None:
+    connector = MemoryConnector(numbered(7))
+    consumer = await connector.make("a")
+    await receive(consumer, 1)
+    recv = await waiting_recv(consumer)
+    assert consumer.position == "0"
+    recv.cancel()
+
+
+@pytest.mark.parametrize("position", ["", "first", "-1", "1.0"])
+async def test_seek_refuses_what_is_no_position(position: str) -> None:
+    connector = MemoryConnector(numbered(0, 1))
+    await ack_events(connector, "a", 1)
+    with pytest.raises(InvalidPosition, match=r"use .* the index of an event, counted from 0"):
+        await connector.seek(["a"], position)
+    assert connector.acked("a") == 1
+
+
+async def test_an_ack_from_before_a_seek_does_not_undo_it() -> None:
+    connector = MemoryConnector(numbered(0, 1))
+    _, (_, late_ack) = await receive(await connector.make("a"), 2)
+    await connector.seek(["a"], "earliest")
+    await late_ack()
+    assert connector.acked("a") == 0
+    await ack_events(connector, "a", 1)
+    assert connector.acked("a") == 1
+
+
+async def test_an_ack_under_a_forgotten_name_does_not_bring_it_back() -> None:
+    connector = MemoryConnector(numbered(0, 1))
+    ((_, late_ack),) = await receive(await connector.make("a/1"), 1)
+    await connector.reshard("a/", ["a/x", "a/y"])
+    await late_ack()
+    await ack_events(connector, "a/x", 2)
+    await ack_events(connector, "a/y", 2)
+    await connector.reshard("a/", ["a/z"])
+    assert connector.acked("a/z") == 2
+
+
+async def test_an_event_is_found_by_its_id() -> None:
+    events = numbered(7, 8)
+    connector = MemoryConnector(events)
+    assert await connector.find("8") == events[1]
+    assert await connector.find("9") is None

@@ -35,7 +35,41 @@ def test_help_leaves_with_success(
     run("--help", monkeypatch=monkeypatch)
 
     assert exits == [0]
-    assert {"worker", "dev", "status"} <= set(capsys.readouterr().out.split())
+    controls = {"pause", "resume", "stop", "seek", "dry-run"}
+    assert {"worker", "dev", "status", *controls, "dlq", "trace"} <= set(capsys.readouterr().out.split())
+
+
+def test_the_commands_on_parked_events_are_below_dlq(
+    exits: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("dlq", "--help", monkeypatch=monkeypatch)
+
+    assert exits == [0]
+    assert {"list", "show", "redrive", "discard", "release"} <= set(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["pause", "orders"], "'orders' is no connector; expected DEFINITION/CONNECTOR"),
+        (["dlq", "list", "a/b/c"], "'a/b/c' is no connector; expected DEFINITION/CONNECTOR"),
+        (["trace", "/payments", "1"], "'/payments' is no connector; expected DEFINITION/CONNECTOR"),
+        (["dlq", "redrive", "orders/payments"], "redrive takes the ID of an event, or --all"),
+        (["dlq", "redrive", "orders/payments", "1", "--all"], "redrive takes the ID of an event, or --all"),
+        (["dlq", "discard", "orders/payments", "1", "--reason", " "], "discard needs a reason"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_temporal_is_asked(
+    exits: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    complaint: str,
+) -> None:
+    run(*arguments, monkeypatch=monkeypatch)
+
+    assert exits == [1]
+    assert capsys.readouterr().err.startswith(f"pumphouse: {complaint}")
 
 
 def test_an_unknown_command_leaves_with_an_error(exits: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

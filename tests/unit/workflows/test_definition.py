@@ -25,6 +25,7 @@ from pumphouse.workflows import (
 )
 from pumphouse.workflows.graph import EdgeKind
 from pumphouse.workflows.options import ConnectorKeywords
+from pumphouse.workflows.parked import ParkedEvent
 
 
 class Order(BaseModel):
@@ -56,6 +57,11 @@ Orders = Workflow[Order, Status]
 STEP_OPTIONS = StepOptions(
     timeout=timedelta(minutes=1), error_backoff=timedelta(seconds=2), max_backoff=timedelta(seconds=3)
 )
+
+
+async def note_dead_letter(parked: ParkedEvent) -> None: ...
+
+
 CONNECTOR_OPTIONS: ConnectorKeywords = {
     "parallel_count": 5,
     "error_backoff": timedelta(seconds=30),
@@ -63,6 +69,15 @@ CONNECTOR_OPTIONS: ConnectorKeywords = {
     "lag_alert": timedelta(minutes=10),
     "max_in_flight": 7,
     "heartbeat_timeout": timedelta(seconds=20),
+    "handler_timeout": timedelta(seconds=3),
+    "backoff_factor": 3.0,
+    "max_backoff": timedelta(minutes=3),
+    "jitter": 0.5,
+    "max_attempts": 9,
+    "non_retryable": (LookupError,),
+    "order": "strict",
+    "max_parked": 70,
+    "on_dead_letter": note_dead_letter,
 }
 SOURCE = MemoryConnector()
 
@@ -148,6 +163,17 @@ def test_a_connector_name_that_cannot_be_one_is_refused(name: str) -> None:
         definition.add_connector(name, SOURCE, handle)
     assert repr(name) in str(refusal.value)
     assert definition.connectors == ()
+
+
+def test_runs_remember_as_many_requests_as_the_definition_says() -> None:
+    assert define(remembered_requests=1).schema.remembered_requests == 1
+    assert define().schema.remembered_requests == 1000
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_a_definition_cannot_remember_nothing(count: int) -> None:
+    with pytest.raises(InvalidDefinition, match=f"remembered_requests must be at least 1, not {count}"):
+        define(remembered_requests=count)
 
 
 def test_runs_take_the_task_queue_given() -> None:

@@ -14,8 +14,14 @@ from temporalio.converter import DataConverter, PayloadConverter
 
 from pumphouse.workflows import messages
 from pumphouse.workflows.messages import (
+    Change,
+    ConnectorRecord,
     ConnectorSettings,
+    ConnectorState,
     Continuation,
+    ControlAnswer,
+    ControlRequest,
+    DryRunRequest,
     MachineInput,
     Plan,
     PlanRequest,
@@ -23,6 +29,8 @@ from pumphouse.workflows.messages import (
     Record,
     Refusal,
     ReshardInput,
+    SeekInput,
+    SeekRequest,
     StatusUpdate,
     StepInput,
     StepPlan,
@@ -48,18 +56,27 @@ RECORD = Record(
     updated_at=MOMENT + timedelta(hours=1),
     visited=["CREATED", "PAID"],
     refused=[REFUSAL],
+    refused_before=[dataclasses.replace(REFUSAL, request_id="request-0")],
+    applied=["request-0", "request-1"],
 )
 RECORD_TEXT = f"""
     {{"foreign_id": "order-ä", "run_id": "run-1",
       "object": {{"lines": [{{"sku": "a", "price": "10.10"}}], "note": null}},
       "status": "PAID", "run_state": "Running", "version": 2,
       "created_at": "2013-02-08T17:30:00.125000+00:00", "updated_at": "2013-02-08T18:30:00.125000+00:00",
-      "visited": ["CREATED", "PAID"], "refused": [{REFUSAL_TEXT}]}}
+      "visited": ["CREATED", "PAID"], "refused": [{REFUSAL_TEXT}],
+      "refused_before": [{REFUSAL_TEXT.replace("request-1", "request-0")}],
+      "applied": ["request-0", "request-1"]}}
 """
 STEP_PLAN = StepPlan("orders.step[PAID]", 600.0, 1.5, 300.0)
 STEP_PLAN_TEXT = """
     {"activity": "orders.step[PAID]", "timeout_seconds": 600.0, "backoff_seconds": 1.5,
      "max_backoff_seconds": 300.0}
+"""
+
+CHANGE = Change("paused", "ann@desk", MOMENT, "a flood")
+CHANGE_TEXT = """
+    {"what": "paused", "by": "ann@desk", "reason": "a flood", "time": "2013-02-08T17:30:00.125000+00:00"}
 """
 
 STORED: list[tuple[Any, str]] = [
@@ -73,12 +90,19 @@ STORED: list[tuple[Any, str]] = [
     ),
     (
         MachineInput("order-1", {"total": 3}, "CREATED"),
-        '{"foreign_id": "order-1", "object": {"total": 3}, "status": "CREATED", "continuation": null}',
+        """{"foreign_id": "order-1", "object": {"total": 3}, "status": "CREATED", "continuation": null,
+            "applied": [], "refused": [], "remembered_requests": 1000}""",
+    ),
+    (
+        MachineInput("order-1", {"total": 3}, "CREATED", None, ["request-1"], [REFUSAL], 5),
+        f"""{{"foreign_id": "order-1", "object": {{"total": 3}}, "status": "CREATED", "continuation": null,
+              "applied": ["request-1"], "refused": [{REFUSAL_TEXT}], "remembered_requests": 5}}""",
     ),
     (
         MachineInput("order-1", None, "PAID", Continuation(RECORD)),
         f"""{{"foreign_id": "order-1", "object": null, "status": "PAID",
-              "continuation": {{"record": {RECORD_TEXT}, "inbox": [], "applied": []}}}}""",
+              "continuation": {{"record": {RECORD_TEXT}, "inbox": [], "applied": []}},
+              "applied": [], "refused": [], "remembered_requests": 1000}}""",
     ),
     (STEP_PLAN, STEP_PLAN_TEXT),
     (PlanRequest("orders", "PAID"), '{"definition": "orders", "status": "PAID"}'),
@@ -98,16 +122,44 @@ STORED: list[tuple[Any, str]] = [
     (
         SupervisorInput("orders", "payments", "eu/pumps"),
         """{"definition": "orders", "connector": "payments", "pump_task_queue": "eu/pumps",
-            "settings": null}""",
+            "settings": null, "wanted": null}""",
     ),
     (
-        SupervisorInput("orders", "payments", "eu/pumps", ConnectorSettings(5, 10.0)),
+        SupervisorInput(
+            "orders", "payments", "eu/pumps", ConnectorSettings(5, 10.0), ConnectorSettings(3, 10.0)
+        ),
         """{"definition": "orders", "connector": "payments", "pump_task_queue": "eu/pumps",
-            "settings": {"shard_count": 5, "heartbeat_timeout_seconds": 10.0}}""",
+            "settings": {"shard_count": 5, "heartbeat_timeout_seconds": 10.0},
+            "wanted": {"shard_count": 3, "heartbeat_timeout_seconds": 10.0}}""",
     ),
     (
         PumpInput("orders", "payments", 0, 5),
-        '{"definition": "orders", "connector": "payments", "shard_index": 0, "shard_count": 5}',
+        """{"definition": "orders", "connector": "payments", "shard_index": 0, "shard_count": 5,
+            "dry_run": false}""",
+    ),
+    (
+        PumpInput("orders", "payments", 0, 5, dry_run=True),
+        """{"definition": "orders", "connector": "payments", "shard_index": 0, "shard_count": 5,
+            "dry_run": true}""",
+    ),
+    (CHANGE, CHANGE_TEXT),
+    (
+        ConnectorRecord(ConnectorState.PAUSED, dry_run=True, changes=[CHANGE]),
+        f'{{"state": "paused", "dry_run": true, "changes": [{CHANGE_TEXT}]}}',
+    ),
+    (ControlRequest("ann@desk", "a flood"), '{"by": "ann@desk", "reason": "a flood"}'),
+    (
+        SeekRequest("ann@desk", "a flood", "latest"),
+        '{"by": "ann@desk", "reason": "a flood", "position": "latest"}',
+    ),
+    (DryRunRequest("ann@desk", on=True), '{"by": "ann@desk", "reason": "", "on": true}'),
+    (
+        ControlAnswer(ConnectorRecord(), changed=False),
+        '{"record": {"state": "running", "dry_run": false, "changes": []}, "changed": false}',
+    ),
+    (
+        SeekInput("orders", "payments", 5, "earliest"),
+        """{"definition": "orders", "connector": "payments", "shard_count": 5, "position": "earliest"}""",
     ),
     (
         ReshardInput("orders", "payments", 5),
@@ -122,11 +174,17 @@ STORED: list[tuple[Any, str]] = [
 
 # What was stored before a field was added lacks it; then the field has this value.
 ADDED_LATER: dict[type[Any], dict[str, Any]] = {
-    Record: {"visited": [], "refused": []},
+    Record: {"visited": [], "refused": [], "refused_before": [], "applied": []},
     Continuation: {"inbox": [], "applied": []},
-    MachineInput: {"continuation": None},
+    MachineInput: {"continuation": None, "applied": [], "refused": [], "remembered_requests": 1000},
     Plan: {"step": None, "external": []},
-    SupervisorInput: {"settings": None},
+    SupervisorInput: {"settings": None, "wanted": None},
+    PumpInput: {"dry_run": False},
+    Change: {"reason": ""},
+    ConnectorRecord: {"state": ConnectorState.RUNNING, "dry_run": False, "changes": []},
+    ControlRequest: {"reason": ""},
+    SeekRequest: {"reason": "", "position": ""},
+    DryRunRequest: {"reason": "", "on": False},
     ReshardInput: {"previous_shard_count": None},
 }
 
@@ -160,7 +218,7 @@ def test_every_message_is_shown_here() -> None:
     defined = {
         kind
         for _, kind in inspect.getmembers(messages, inspect.isclass)
-        if kind.__module__ == messages.__name__
+        if kind.__module__ == messages.__name__ and dataclasses.is_dataclass(kind)
     }
     assert {kind_of(value) for value, _ in STORED} == defined
 
@@ -222,6 +280,15 @@ def test_a_run_begins_with_what_it_was_triggered_with() -> None:
     )
 
 
+def test_a_run_behind_another_begins_with_its_refusals_apart_from_its_own() -> None:
+    record = MachineInput("order-1", {}, "CREATED", refused=[REFUSAL]).record("run-2", MOMENT)
+    assert (record.refused_before, record.refused) == ([REFUSAL], [])
+
+
+def test_a_refusal_says_why() -> None:
+    assert REFUSAL.reason == "from CREATED no update leads to SHIPPED"
+
+
 def test_a_run_goes_on_as_the_execution_before_left_it() -> None:
     start = MachineInput("order-1", None, "CREATED", Continuation(RECORD))
     assert start.record("another run", MOMENT + timedelta(days=1)) is RECORD
@@ -266,4 +333,4 @@ def test_two_messages_share_no_default(kind: type[Any]) -> None:
     for name, default in ADDED_LATER[kind].items():
         first, second = getattr(kind(**required), name), getattr(kind(**required), name)
         assert first == second == default
-        assert first is None or first is not second
+        assert not isinstance(first, list) or first is not second

@@ -1,38 +1,18 @@
-"""The request IDs of a handler's calls: derived in a handling, random outside, and carried by the client."""
+"""The request IDs of a handler's calls: derived in a handling, random outside."""
 
 import asyncio
 import contextlib
 import re
-import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from enum import Enum
-from typing import Any, TypeAlias
 
 import pytest
-from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
-from temporalio.client import (
-    Client,
-    HeaderCodecBehavior,
-    Interceptor,
-    OutboundInterceptor,
-    StartWorkflowInput,
-    WorkflowHandle,
-)
-from temporalio.common import QueryRejectCondition
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.plugin import SimplePlugin
-from temporalio.service import ConnectConfig, ServiceClient
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import CreateWorkflowRuleRequest, PauseActivityRequest
 
-from pumphouse.workflows import Workflow
-from pumphouse.workflows.requests import RequestIDs, deduplicated, handling, request_id
+from pumphouse.workflows.requests import RequestIDs, handling, request_id
 
 EVENT = ("orders", "payments", "1")
-RPC_OPTIONS: dict[str, Any] = {"rpc_metadata": {"trace": "1"}, "rpc_timeout": timedelta(seconds=3)}
 
 # Every event in flight would look new during an upgrade that changed one of these.
 PROMISED = [
@@ -41,6 +21,10 @@ PROMISED = [
     (EVENT, [("start", "orders/order-1", "2f5c71f31ea25b389fce19433e618cd6")]),
     (EVENT, [("signal", "orders/order-1", "4c0c6cd5c1d0d9e82b0932e132fc72ce")]),
     (EVENT, [("signal-with-start", "orders/order-1", "ca98bdab1ca4d0ca6477ad587ef534b0")]),
+    (EVENT, [("update", "orders/order-1", "e0704345bc676083c286c1b56cee99f4")]),
+    (EVENT, [("update-with-start", "orders/order-1", "114b2a4f37726b8a250481a42466ac5e")]),
+    (EVENT, [("cancel", "orders/order-1", "ec5563012c8623e12cd9c89b66105e25")]),
+    (EVENT, [("create_schedule", "nightly", "b32adc054a128bc5dca85b9cb422413a")]),
     (
         EVENT,
         [
@@ -101,8 +85,11 @@ parts = st.tuples(*[st.text('a/,"\\é', max_size=3)] * 5)
 def test_requests_that_differ_in_any_part_have_different_ids(
     one: tuple[str, ...], other: tuple[str, ...]
 ) -> None:
-    one_id = RequestIDs(*one[:3]).next(*one[3:])
-    assert (RequestIDs(*other[:3]).next(*other[3:]) == one_id) == (one == other)
+    one_id, other_id = (
+        RequestIDs(definition, connector, event_id).next(kind, target)
+        for definition, connector, event_id, kind, target in (one, other)
+    )
+    assert (one_id == other_id) == (one == other)
 
 
 @pytest.mark.parametrize("separator", ["", "/", ",", '"', '","', "\0", "\n"])
@@ -197,255 +184,55 @@ async def test_handlings_side_by_side_do_not_mix() -> None:
     assert made == [[ids.next("trigger", "a"), ids.next("trigger", "a")] for ids in expected]
 
 
-@dataclass
-class Call:
-    """A call as the server would get it."""
-
-    rpc: str
-    request: Any
-    retry: bool
-    metadata: Mapping[str, str | bytes]
-    timeout: timedelta | None
+class Overtaken(Exception):
+    pass
 
 
-class Service(ServiceClient):
-    """Takes every call, keeps it, and answers with nothing in particular."""
-
-    def __init__(self) -> None:
-        super().__init__(ConnectConfig(target_host="nowhere", identity="test"))
-        self.calls: list[Call] = []
-
-    @property
-    def worker_service_client(self) -> Any:
-        raise NotImplementedError
-
-    def update_rpc_metadata(self, metadata: Mapping[str, str | bytes]) -> None:
-        raise NotImplementedError
-
-    def update_api_key(self, api_key: str | None) -> None:
-        raise NotImplementedError
-
-    async def _rpc_call(
-        self,
-        rpc: str,
-        req: Message,
-        resp_type: type[Any],
-        *,
-        service: str,
-        retry: bool,
-        metadata: Mapping[str, str | bytes],
-        timeout: timedelta | None,  # noqa: ASYNC109 - the SDK's signature
-    ) -> Any:
-        assert service == "workflow"
-        sent = type(req)()
-        sent.CopyFrom(req)
-        self.calls.append(Call(rpc, sent, retry, metadata, timeout))
-        return resp_type()
-
-    @property
-    def request_ids(self) -> list[str]:
-        return [call.request.request_id for call in self.calls]
+def test_an_id_is_handed_out_only_after_the_check() -> None:
+    checks: list[str] = []
+    with handling(*EVENT, check=lambda: checks.append("checked")):
+        assert not checks
+        assert request_id("trigger", "a") == RequestIDs(*EVENT).next("trigger", "a")
+        request_id("trigger", "a")
+    assert checks == ["checked", "checked"]
 
 
-ClientCall: TypeAlias = Callable[[Client], Awaitable[object]]
+def test_a_check_that_fails_is_the_error_of_the_call() -> None:
+    def fail() -> None:
+        raise Overtaken
+
+    ids = RequestIDs(*EVENT, fail)
+    with pytest.raises(Overtaken):
+        ids.next("trigger", "a")
+    with handling(*EVENT, check=fail), pytest.raises(Overtaken):
+        request_id("trigger", "a")
 
 
-async def start(client: Client) -> None:
-    await client.start_workflow("shipping", "book", id="shipping/1", task_queue="eu", **RPC_OPTIONS)
+def test_a_check_that_failed_has_used_up_no_id() -> None:
+    failures = iter([Overtaken()])
+
+    def fail_once() -> None:
+        for failure in failures:
+            raise failure
+
+    with handling(*EVENT, check=fail_once):
+        with pytest.raises(Overtaken):
+            request_id("trigger", "a")
+        assert request_id("trigger", "a") == RequestIDs(*EVENT).next("trigger", "a")
 
 
-async def signal(client: Client) -> None:
-    await client.get_workflow_handle("shipping/1").signal("pack", "book", **RPC_OPTIONS)
-
-
-async def signal_with_start(client: Client) -> None:
-    await client.start_workflow(
-        "shipping", "book", id="shipping/1", task_queue="eu", start_signal="pack", **RPC_OPTIONS
-    )
-
-
-CALLS: list[tuple[str, ClientCall]] = [
-    ("start", start),
-    ("signal", signal),
-    ("signal-with-start", signal_with_start),
-]
-RPCS = {
-    "start": "start_workflow_execution",
-    "signal": "signal_workflow_execution",
-    "signal-with-start": "signal_with_start_workflow_execution",
-}
-
-
-@pytest.fixture
-def service() -> Service:
-    return Service()
-
-
-@pytest.fixture
-def client(service: Service) -> Client:
-    return Client(service)
-
-
-@pytest.mark.parametrize(("kind", "call"), CALLS)
-async def test_a_call_in_a_handling_carries_the_derived_id(
-    client: Client, service: Service, kind: str, call: ClientCall
-) -> None:
+def test_every_further_equal_call_has_an_id_of_its_own() -> None:
     ids = RequestIDs(*EVENT)
-    with handling(*EVENT):
-        await call(deduplicated(client))
-        await call(deduplicated(client))
-    assert [sent.rpc for sent in service.calls] == [RPCS[kind]] * 2
-    assert service.request_ids == [ids.next(kind, "shipping/1"), ids.next(kind, "shipping/1")]
+    assert len({ids.next("signal", "a") for _ in range(4)}) == 4
 
 
-@pytest.mark.parametrize(("kind", "call"), CALLS)
-async def test_a_call_outside_a_handling_carries_a_random_id(
-    client: Client, service: Service, kind: str, call: ClientCall
-) -> None:
-    await call(deduplicated(client))
-    await call(deduplicated(client))
-    one, other = service.request_ids
-    assert uuid.UUID(one) != uuid.UUID(other)
-    assert RequestIDs(*EVENT).next(kind, "shipping/1") not in service.request_ids
+def test_what_a_request_is_about_is_found_in_whichever_field_tells_it() -> None:
+    pause = PauseActivityRequest(execution=WorkflowExecution(workflow_id="a"))
+    RequestIDs(*EVENT).sign("pause_activity", pause)
+    assert pause.request_id == RequestIDs(*EVENT).next("pause_activity", "a")
 
 
-@pytest.mark.parametrize(("kind", "call"), CALLS)
-async def test_nothing_but_the_id_of_a_call_is_changed(
-    client: Client, service: Service, kind: str, call: ClientCall
-) -> None:
-    with handling(*EVENT):
-        await call(client)
-        await call(deduplicated(client))
-    plain, ours = service.calls
-    assert plain.request.request_id != ours.request.request_id == RequestIDs(*EVENT).next(kind, "shipping/1")
-    plain.request.request_id = ours.request.request_id
-    assert ours == plain
-    assert (ours.retry, ours.metadata, ours.timeout) == (True, {"trace": "1"}, timedelta(seconds=3))
-
-
-async def test_a_call_of_another_kind_passes_as_it_is(client: Client, service: Service) -> None:
-    handle: WorkflowHandle[Any, Any] = deduplicated(client).get_workflow_handle("shipping/1")
-    with handling(*EVENT):
-        await handle.terminate()
-        await handle.cancel()
-    assert [call.rpc for call in service.calls] == [
-        "terminate_workflow_execution",
-        "request_cancel_workflow_execution",
-    ]
-
-
-async def test_calls_through_workflow_service_itself_carry_derived_ids_too(
-    client: Client, service: Service
-) -> None:
-    with handling(*EVENT):
-        await start(client)
-        template = service.calls[0].request
-        await deduplicated(client).workflow_service.start_workflow_execution(template)
-    assert service.request_ids[1] == RequestIDs(*EVENT).next("start", "shipping/1")
-
-
-@pytest.mark.parametrize(("kind", "call"), CALLS)
-async def test_the_original_client_is_untouched(
-    client: Client, service: Service, kind: str, call: ClientCall
-) -> None:
-    workflow_service, config = service.workflow_service, client.config(active_config=True)
-    deduplicated(client)
-    assert client.service_client is service
-    assert service.workflow_service is client.workflow_service is workflow_service
-    assert client.config(active_config=True) == config
-    with handling(*EVENT):
-        await call(client)
-        await call(client)
-    one, other = service.request_ids
-    assert uuid.UUID(one) != uuid.UUID(other)
-    assert RequestIDs(*EVENT).next(kind, "shipping/1") not in service.request_ids
-
-
-async def test_a_client_that_is_deduplicated_twice_counts_a_call_once(
-    client: Client, service: Service
-) -> None:
-    twice = deduplicated(deduplicated(client))
-    with handling(*EVENT):
-        await start(twice)
-    assert service.request_ids == [RequestIDs(*EVENT).next("start", "shipping/1")]
-
-
-class Counting(Interceptor):
-    """Counts the starts that pass."""
-
-    def __init__(self) -> None:
-        self.starts = 0
-
-    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - the SDK's name
-        counting = self
-
-        class Outbound(OutboundInterceptor):
-            async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:  # noqa: A002
-                counting.starts += 1
-                return await super().start_workflow(input)
-
-        return Outbound(next)
-
-
-async def test_interceptors_converter_and_namespace_are_kept(service: Service) -> None:
-    counting = Counting()
-    original = Client(
-        service, namespace="eu", data_converter=pydantic_data_converter, interceptors=[counting]
-    )
-    client = deduplicated(original)
-    with handling(*EVENT):
-        await start(client)
-    assert counting.starts == 1
-    assert client.data_converter is pydantic_data_converter
-    assert client.namespace == service.calls[0].request.namespace == "eu"
-    assert client.identity == service.calls[0].request.identity == "test"
-
-
-async def test_whatever_a_client_is_configured_with_is_kept(service: Service) -> None:
-    options: dict[str, Any] = {
-        "namespace": "eu",
-        "data_converter": pydantic_data_converter,
-        "interceptors": [Counting()],
-        "default_workflow_query_reject_condition": QueryRejectCondition.NOT_OPEN,
-        "header_codec_behavior": HeaderCodecBehavior.CODEC,
-    }
-    config: Mapping[str, Any] = deduplicated(Client(service, **options)).config(active_config=True)
-    assert {key: config[key] for key in options} == options
-    # A new option of the SDK has to be looked at here.
-    assert set(config) - set(options) == {"service_client", "plugins"}
-
-
-async def test_what_a_plugin_has_configured_is_kept_and_not_done_twice(service: Service) -> None:
-    counting = Counting()
-    plugin = SimplePlugin("counting", interceptors=[counting], data_converter=pydantic_data_converter)
-    client = deduplicated(Client(service, plugins=[plugin]))
-    await start(client)
-    assert counting.starts == 1
-    assert client.data_converter is pydantic_data_converter
-
-
-class Status(Enum):
-    CREATED = "created"
-    PAID = "paid"
-
-
-class Order(BaseModel):
-    total: int = 0
-
-
-async def test_a_handler_that_runs_again_repeats_its_requests_to_the_byte(
-    client: Client, service: Service
-) -> None:
-    orders = Workflow("orders", Order, Status)
-    orders.allow(Status.CREATED, Status.PAID)
-    api = orders.bind(deduplicated(client))
-    for _ in range(2):
-        with handling(*EVENT):
-            await api.trigger("order-1", Order(total=3))
-            await api.update_status("order-1", Status.PAID)
-            await api.update_status("order-1", Status.PAID)
-    first, again = service.calls[:3], service.calls[3:]
-    assert again == first
-    assert len(set(service.request_ids)) == 3
-    payloads = [bytes(call.request.input.payloads[0].data) for call in first[1:]]
-    assert payloads[0] != payloads[1], "the machine must tell two updates of one handling from a repeated one"
+def test_a_request_that_is_about_nothing_in_particular_has_an_id_all_the_same() -> None:
+    rule = CreateWorkflowRuleRequest()
+    RequestIDs(*EVENT).sign("create_workflow_rule", rule)
+    assert rule.request_id == RequestIDs(*EVENT).next("create_workflow_rule", "")

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, Json, JsonValue, RootModel, V
 
 from pumphouse.workflows import InvalidForeignID, RunState, UnknownStatus
 from pumphouse.workflows.messages import Record
-from pumphouse.workflows.schema import MAX_WORKFLOW_ID_BYTES, RunSchema
+from pumphouse.workflows.names import MAX_WORKFLOW_ID_BYTES
+from pumphouse.workflows.schema import RunSchema
 
 MOMENT = datetime(2013, 2, 8, 17, 30, tzinfo=UTC)
 
