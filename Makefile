@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 MODULES := $(wildcard connectors/*.py workflows/*.py activities/*.py worker/*.py)
 ARGS ?=
 
-.PHONY: help demo test test-fast bench lint format lock clean
+.PHONY: help demo test test-fast bench faults mutants lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show the commands
@@ -23,6 +23,12 @@ test-fast: $(VENV)/.installed ## Run the tests that need no server
 
 bench: $(VENV)/.installed ## Measure the pump beside the bare client; run nothing else meanwhile
 	$(BIN)/python benchmarks/pump.py $(ARGS)
+
+faults: $(VENV)/.installed ## Kill, freeze and cut off workers and the server for MINUTES=10, and check that all effects are right
+	$(BIN)/python -m tests.faults.main
+
+mutants: $(VENV)/.installed ## Change the code that carries the promises, and count the changes that no test sees
+	$(BIN)/python -m tests.mutants.main
 
 lint: $(VENV)/.installed ## Check style and types
 	$(BIN)/ruff check .

@@ -18,17 +18,18 @@ from enum import Enum
 from pydantic import BaseModel
 from temporalio.client import Client
 
+from pumphouse.activities.context import PumpContext
 from pumphouse.activities.delivery import Delivery
-from pumphouse.activities.metrics import PumpMetrics
+from pumphouse.activities.parking import Parker
 from pumphouse.activities.pump import Pump
 from pumphouse.activities.shards import Shard
-from pumphouse.activities.stats import PumpStats
 from pumphouse.connectors import ConnectorEvent
 from pumphouse.connectors.memory import MemoryConnector
 from pumphouse.worker.dev_server import dev_server
 from pumphouse.workflows import ConnectorOptions, Workflow
 from pumphouse.workflows.messages import StatusUpdate
 from pumphouse.workflows.names import UPDATE_STATUS
+from pumphouse.workflows.parking import Parking
 from pumphouse.workflows.requests import deduplicated
 
 IN_FLIGHT = 64
@@ -85,30 +86,25 @@ async def pumped(client: Client, prefix: str, count: int) -> None:
         for number in range(count)
     )
     api = runs.bind(deduplicated(client))
-    stopping = asyncio.Event()
-    stats = PumpStats()
     options = ConnectorOptions(max_in_flight=IN_FLIGHT)
-    metrics = PumpMetrics("bench", prefix, "1-of-1")
+    context = PumpContext("bench", prefix, Shard(0, 1), options)
 
     async def handle(event: ConnectorEvent) -> None:
         await api.update_status(event.foreign_id, Status.CLOSED)
-        if stats.delivered == count - 1:
-            stopping.set()
+        if context.stats.delivered == count - 1:
+            context.stopping.set()
 
+    parking = Parking(client, "bench", prefix, runs.task_queue, limit=options.max_parked)
     await Pump(
+        context=context,
         constructor=source,
-        consumer_name=f"bench/{prefix}/1-of-1",
-        shard=Shard(0, 1),
-        options=options,
-        delivery=Delivery("bench", prefix, options, handle, stopping, stats, metrics),
-        stats=stats,
-        metrics=metrics,
+        delivery=Delivery(context, handle),
+        parker=Parker(context, parking, lambda: False),
         heartbeat=lambda _: None,
-        stopping=stopping,
         drain_timeout=timedelta(seconds=10),
     ).run()
-    if stats.acked != count:
-        raise RuntimeError(f"{stats.acked} of {count} events acked")
+    if context.stats.acked != count:
+        raise RuntimeError(f"{context.stats.acked} of {count} events acked")
 
 
 async def rate(
