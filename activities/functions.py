@@ -6,12 +6,16 @@ from typing import Any, TypeAlias
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from pumphouse.activities.heartbeats import beating
 from pumphouse.workflows import names
 from pumphouse.workflows.definition import Step, Workflow
 from pumphouse.workflows.graph import EdgeKind
 from pumphouse.workflows.messages import Plan, PlanRequest, StepInput, StepPlan, StepResult
 
 Activity: TypeAlias = Callable[..., Any]
+
+BEATS_PER_TIMEOUT = 5
+"""How often a step heartbeats; the SDK sends most of what is new, and a late one does no harm."""
 
 
 def plan_activity(
@@ -54,6 +58,7 @@ def _step_plan(definition: str, step: Step[Any, Any]) -> StepPlan:
     return StepPlan(
         activity=names.step_activity(definition, step.status.name),
         timeout_seconds=step.options.timeout.total_seconds(),
+        heartbeat_seconds=step.options.heartbeat_timeout.total_seconds(),
         backoff_seconds=step.options.error_backoff.total_seconds(),
         max_backoff_seconds=step.options.max_backoff.total_seconds(),
     )
@@ -66,7 +71,7 @@ def step_activity(definition: Workflow[Any, Any], step: Step[Any, Any]) -> Activ
     async def run_step(request: StepInput) -> StepResult:
         run = definition.schema.run(request.record)
         try:
-            answer = await step.function(run)
+            answer = await beating(step.function(run), step.options.heartbeat_timeout / BEATS_PER_TIMEOUT)
         except ApplicationError as error:
             # The activity's failure would end the run; a step is repeated until it answers.
             raise ApplicationError(error.message, *error.details, type=error.type) from error

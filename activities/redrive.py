@@ -1,9 +1,7 @@
 """The Temporal activities of parked events: handing one to its handler, and telling the user's own sink."""
 
-import asyncio
-from collections.abc import Coroutine
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -11,6 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from pumphouse.activities.failures import chain, describe
 from pumphouse.activities.functions import Activity
+from pumphouse.activities.heartbeats import beating
 from pumphouse.activities.retry import error_of, in_time, is_hopeless, is_temporals
 from pumphouse.connectors.contract import Findable
 from pumphouse.connectors.errors import PumphouseError
@@ -27,8 +26,6 @@ PAUSED_DELAY = timedelta(seconds=30)
 
 BEAT_INTERVAL = timedelta(seconds=2)
 """How often a redrive heartbeats; `pumphouse.workflows.dead_letter` has its time-out."""
-
-T = TypeVar("T")
 
 
 class EventNotFound(PumphouseError):
@@ -57,7 +54,8 @@ def _redrive_activity(definition: Workflow[Any, Any], connector: Connector[Any, 
         if not request.is_asked:
             await _require_running(definition.name, connector.name)
         attempt = _count_attempt()
-        error = await _beating(_try(definition, connector, request.parked), attempt)
+        activity.heartbeat(attempt)  # at once: a worker that dies now has made an attempt
+        error = await beating(_try(definition, connector, request.parked), BEAT_INTERVAL, attempt)
         if error is None:
             return
         if is_temporals(error):
@@ -91,19 +89,6 @@ async def _try(
             await connector.handler(api, event)
 
     return await error_of(in_time(handle(), connector.options.handler_timeout))
-
-
-async def _beating(call: Coroutine[Any, Any, T], attempt: int) -> T:
-    """Await a call, with heartbeats, so that Temporal notices when the worker is gone, and can cancel it."""
-    task = asyncio.create_task(call)
-    try:
-        while not task.done():
-            activity.heartbeat(attempt)
-            await asyncio.wait({task}, timeout=BEAT_INTERVAL.total_seconds())
-        return task.result()
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 async def _event(connector: Connector[Any, Any], parked: ParkedEvent) -> ConnectorEvent:

@@ -139,11 +139,17 @@ class Workflow(Generic[ObjectT, StatusT]):
         to: Sequence[StatusT],
         *,
         timeout: timedelta = StepOptions.timeout,
+        heartbeat_timeout: timedelta = StepOptions.heartbeat_timeout,
         error_backoff: timedelta = StepOptions.error_backoff,
         max_backoff: timedelta = StepOptions.max_backoff,
     ) -> Callable[[StepFunction[ObjectT, StatusT]], StepFunction[ObjectT, StatusT]]:
         """Declare the decorated function as the step of a status; see `add_step`."""
-        options = StepOptions(timeout=timeout, error_backoff=error_backoff, max_backoff=max_backoff)
+        options = StepOptions(
+            timeout=timeout,
+            heartbeat_timeout=heartbeat_timeout,
+            error_backoff=error_backoff,
+            max_backoff=max_backoff,
+        )
 
         def decorate(function: StepFunction[ObjectT, StatusT]) -> StepFunction[ObjectT, StatusT]:
             self.add_step(status, function, to, options)

@@ -151,6 +151,7 @@ class Machine:
             StepInput(self._record),
             result_type=StepResult,
             start_to_close_timeout=timedelta(seconds=step.timeout_seconds),
+            heartbeat_timeout=timedelta(seconds=step.heartbeat_seconds) if step.heartbeat_seconds else None,
             retry_policy=RetryPolicy(
                 initial_interval=timedelta(seconds=step.backoff_seconds),
                 maximum_interval=timedelta(seconds=step.max_backoff_seconds),

@@ -116,6 +116,8 @@ class StepPlan:
     timeout_seconds: float
     backoff_seconds: float
     max_backoff_seconds: float
+    heartbeat_seconds: float | None = None
+    """Not told by histories of earlier versions."""
 
 
 @dataclass(frozen=True)

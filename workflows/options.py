@@ -25,6 +25,9 @@ class StepOptions:
 
     timeout: timedelta = timedelta(minutes=10)
     """How long one attempt may take, before Temporal gives it up and makes another."""
+    heartbeat_timeout: timedelta = timedelta(seconds=30)
+    """How long Temporal waits for a sign of life of the worker, which gives them by itself, before it makes
+    another attempt elsewhere: the worker is gone then, or a blocking call holds its event loop up."""
     error_backoff: timedelta = timedelta(seconds=1)
     """The wait before the first retry; it doubles with each one."""
     max_backoff: timedelta = timedelta(minutes=5)
@@ -32,7 +35,7 @@ class StepOptions:
 
     def __post_init__(self) -> None:
         """Refuse what Temporal would refuse later."""
-        for name in ("timeout", "error_backoff", "max_backoff"):
+        for name in ("timeout", "heartbeat_timeout", "error_backoff", "max_backoff"):
             _require_positive(name, getattr(self, name))
         if self.max_backoff < self.error_backoff:
             raise ValueError(

@@ -1,7 +1,6 @@
 """The user's handler, with all the trouble that it may have, and the runs on the server that it calls."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -41,19 +40,19 @@ class Handler:
 
     async def __call__(self, event: ConnectorEvent) -> None:
         ledger = self.ledger
-        planned = ledger.plan.by_id[event.id]
+        planned = ledger.planned[event.id]
         attempt = ledger.attempts[event.id] = ledger.attempts[event.id] + 1
         trouble = planned.trouble if self._is_troubled(planned, attempt) else Trouble.NONE
-        self.process.world.note(f"{self.process.name}: attempt {attempt} of event {event.id}")
-        calls = list(planned.calls)
-        if len(calls) > 1 and self.process.world.choices.draw(2):
-            calls.reverse()
-        ordinals: Counter[str] = Counter()
+        world = self.process.world
+        if world.trace is not None:
+            world.note(f"{self.process.name}: attempt {attempt} of event {event.id}")
+        calls = planned.calls
+        if len(calls) > 1 and world.choices.draw(2):
+            calls = calls[::-1]
         for number, target in enumerate(calls):
             if trouble is not Trouble.NONE and number == planned.fails_at:
                 await _make_trouble(trouble)
-            await self._call(Effect(event.id, target, ordinals[target]))
-            ordinals[target] += 1
+            await self._call(Effect(event.id, target, calls[:number].count(target)))
         if trouble is not Trouble.NONE and planned.fails_at == len(calls):
             await _make_trouble(trouble)
 
@@ -69,8 +68,7 @@ class Handler:
     async def _call(self, effect: Effect) -> None:
         call_id = request_id(SIGNAL, effect.target)
         self.note_send()
-        what = f"call {effect.target}#{effect.ordinal} of event {effect.event_id}"
-        await self.link.request(self.process, what, lambda: self.runs.take(call_id, effect))
+        await self.link.request(self.process, effect, lambda: self.runs.take(call_id, effect))
 
 
 async def _make_trouble(trouble: Trouble) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from tests.simulation.plan import Plan, PlannedEvent
 
@@ -34,13 +35,15 @@ class Violation:
         return f"{self.promise.value}: {self.what}"
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(NamedTuple):
     """What one call of a handler does: the `ordinal`-th one for that target."""
 
     event_id: str
     target: str
     ordinal: int
+
+    def __str__(self) -> str:
+        return f"call {self.target}#{self.ordinal} of event {self.event_id}"
 
 
 @dataclass
@@ -60,7 +63,7 @@ class Ledger:
     _shards_of: dict[tuple[str, int], set[int]] = field(default_factory=dict[tuple[str, int], set[int]])
 
     def __post_init__(self) -> None:
-        self._planned = self.plan.by_id
+        self.planned = self.plan.by_id
 
     def blame(self, promise: Promise, what: str) -> None:
         """Note a broken promise."""
@@ -80,9 +83,9 @@ class Ledger:
         self._effects_of[effect.event_id] += 1
 
     def _check_parked(self, effect: Effect) -> None:
-        foreign_id = self._planned[effect.event_id].event.foreign_id
+        foreign_id = self.planned[effect.event_id].event.foreign_id
         for number in self.holds_up().get(foreign_id, ()):
-            if number < int(effect.event_id) and not self.is_applied(self._planned[str(number)]):
+            if number < int(effect.event_id) and not self.is_applied(self.planned[str(number)]):
                 self.blame(Promise.ORDER, f"{effect} of {foreign_id} while event {number} is parked")
 
     def note_commit(self, planned: PlannedEvent) -> None:
@@ -125,7 +128,7 @@ class Ledger:
     def _check_order(self, excused: set[str]) -> None:
         newest: dict[str, int] = {}
         for effect in self.effects:
-            foreign_id = self._planned[effect.event_id].event.foreign_id
+            foreign_id = self.planned[effect.event_id].event.foreign_id
             number = int(effect.event_id)
             if effect.event_id in excused:
                 continue

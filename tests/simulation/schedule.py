@@ -110,6 +110,8 @@ class Schedule:
         self.world.next_fault = self._faults[-1].step if self._faults else NEVER
 
     def _strike(self) -> None:
+        if not self._faults:
+            return
         planned = self._faults.pop()
         self._await_fault()
         self.world.note(f"FAULT {planned.fault.name}")
