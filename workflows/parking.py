@@ -16,6 +16,7 @@ from temporalio.common import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from pumphouse.workflows import names
+from pumphouse.workflows.options import WORKFLOW_TASK_TIMEOUT
 from pumphouse.workflows.parked import DeadLetterInput, ParkingLotInput, PlaceRequest
 
 PATIENCE = timedelta(seconds=10)
@@ -84,6 +85,7 @@ class Parking:
             id=self._lot_id,
             task_queue=self.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
         )
         await self.client.execute_update_with_start_workflow(
             names.PLACE_UPDATE,

@@ -19,6 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from pumphouse.workflows import names
 from pumphouse.workflows.errors import RunInProgress
 from pumphouse.workflows.messages import MAX_REFUSALS, MachineInput
+from pumphouse.workflows.options import WORKFLOW_TASK_TIMEOUT
 from pumphouse.workflows.records import read_answers
 from pumphouse.workflows.requests import START, carrying
 
@@ -92,6 +93,7 @@ class Triggers:
                 start,
                 id=workflow_id,
                 task_queue=self.task_queue,
+                task_timeout=WORKFLOW_TASK_TIMEOUT,
                 id_reuse_policy=reuse,
                 memo={names.TRIGGERS_MEMO: memo},
                 request_eager_start=True,

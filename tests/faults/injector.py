@@ -19,6 +19,8 @@ STORM_SIZE = 3
 MAX_PAUSE_SECONDS = 1.0
 KILL_LIMIT_SECONDS = HEARTBEAT_SECONDS + 5
 STOP_LIMIT_SECONDS = 2.0
+CALM_SECONDS = 6.0
+"""What runs take to go on after a fault: workflow tasks of a worker that is gone time out first."""
 PATIENCE_SECONDS = 2 * KILL_LIMIT_SECONDS
 """How long a shard is waited for at the most."""
 
@@ -82,7 +84,9 @@ class Injector:
             await self._inject(fault)
 
     async def _measured(self, fault: Fault) -> None:
-        """Inject a fault that ends a worker, and see how long its shards stand still."""
+        """Inject a fault that ends a worker, once all is calm, and see how long its shards stand still."""
+        last = self.injections[-1].ended if self.injections else 0.0
+        await asyncio.sleep(max(0.0, last + CALM_SECONDS - time.time()))
         begun = time.time()
         if not await self._inject(fault):
             return

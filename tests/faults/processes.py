@@ -16,7 +16,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from pumphouse.worker.dev_server import server_binary
+from pumphouse.worker.dev_server import FAST_SQLITE, KEEP_TASKS_AT_SHUTDOWN, server_binary
 from pumphouse.workflows.names import SEARCH_ATTRIBUTES
 
 ROOT = Path(__file__).parents[2]
@@ -26,8 +26,6 @@ RESTART_SECONDS = 0.3
 SERVER_PATIENCE = 60
 POLLERS_TIMEOUT = timedelta(seconds=5)
 STOP_PATIENCE = 20
-
-_FAST_SQLITE = ("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL")
 
 
 class TemporalServer:
@@ -63,7 +61,7 @@ class TemporalServer:
             self._process = await asyncio.create_subprocess_exec(
                 *(server_binary(), "server", "start-dev", "--headless", "--log-level", "warn"),
                 *("--port", str(self.port), "--db-filename", str(self._directory / "temporal.db")),
-                *(*_FAST_SQLITE, *attributes),
+                *(*FAST_SQLITE, *KEEP_TASKS_AT_SHUTDOWN, *attributes),
                 stdout=log,
                 stderr=log,
             )

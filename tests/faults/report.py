@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.checker import Violation
-from tests.faults.injections import FAULTS
 from tests.faults.injector import KILL_LIMIT_SECONDS, STOP_LIMIT_SECONDS
 from tests.faults.journal import Note
 from tests.faults.recovery import Recovery
@@ -61,7 +60,7 @@ def _faults_table(report: Report) -> Table:
     found = counts(report)
     violations = Counter(fault for violation in report.violations for fault in implicated(report, violation))
     table = Table("fault", "count", "violations")
-    for name in [*(fault.name for fault in FAULTS), Note.TWICE, Note.LATE, CLOCK_JUMPED]:
+    for name in [*(fault.name for fault in report.plan.faults), Note.TWICE, Note.LATE, CLOCK_JUMPED]:
         table.add_row(name, str(found[name]), str(violations[name]))
     if violations[NONE_OF_THEM]:
         table.add_row(NONE_OF_THEM, "", str(violations[NONE_OF_THEM]))

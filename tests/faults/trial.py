@@ -71,6 +71,8 @@ class Plan:
     patience: timedelta = timedelta(seconds=40)
     """When nothing moves for so long in the end, what is missing is taken for lost."""
     broken: Break | None = None
+    has_recovery_limits: bool = False
+    """Whether a shard that comes back too late is a violation: with other faults about, those may be why."""
 
 
 @dataclass
@@ -191,9 +193,10 @@ class Trial:
             *check_effects(self._plan.name, self._events, runs, dead),
             *check_shards(self._report.entries),
             *await self._unhealthy(crew, engine, client),
-            *late(self._report.after_kill, KILL_LIMIT_SECONDS),
-            *late(self._report.after_stop, STOP_LIMIT_SECONDS),
         ]
+        if self._plan.has_recovery_limits:
+            self._report.violations += late(self._report.after_kill, KILL_LIMIT_SECONDS)
+            self._report.violations += late(self._report.after_stop, STOP_LIMIT_SECONDS)
 
     async def _unhealthy(self, crew: Crew, engine: AsyncEngine, client: Client) -> list[Violation]:
         return [
