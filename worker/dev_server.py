@@ -28,7 +28,8 @@ FAST_SQLITE = (
     *("--sqlite-pragma", "journal_mode=WAL"),
     *("--sqlite-pragma", "synchronous=NORMAL"),
 )
-# Without it a task that the server gives to a worker as that stops is lost, until its time-out (temporal#9545).
+# Without it a task that the server gives to a worker as that stops waits there for its time-out
+# (temporalio/temporal#9545).
 KEEP_TASKS_AT_SHUTDOWN = ("--dynamic-config-value", "frontend.enableCancelWorkerPollsOnShutdown=true")
 
 

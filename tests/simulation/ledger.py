@@ -53,8 +53,8 @@ class Ledger:
     plan: Plan
     is_parked: Callable[[str], bool]
     """Whether a dead letter was ever made under that ID."""
-    holds_up: Callable[[], dict[str, list[int]]]
-    """The events that the later ones of their foreign ID have to wait for, by foreign ID."""
+    holds_up: Callable[[str], list[int]]
+    """The numbers of the events that the later ones of a foreign ID have to wait for."""
     violations: list[Violation] = field(default_factory=list[Violation])
     effects: list[Effect] = field(default_factory=list[Effect])
     attempts: Counter[str] = field(default_factory=Counter[str])
@@ -84,7 +84,7 @@ class Ledger:
 
     def _check_parked(self, effect: Effect) -> None:
         foreign_id = self.planned[effect.event_id].event.foreign_id
-        for number in self.holds_up().get(foreign_id, ()):
+        for number in self.holds_up(foreign_id):
             if number < int(effect.event_id) and not self.is_applied(self.planned[str(number)]):
                 self.blame(Promise.ORDER, f"{effect} of {foreign_id} while event {number} is parked")
 

@@ -84,6 +84,8 @@ class World:
         self.tasks_made = 0
         self._pushed = 0
         self._busy: list[SimulatedLoop] = []
+        self.entered: SimulatedLoop | None = None
+        """The loop that runs, or ran last."""
         CLOCK.now = 0.0
 
     @property
@@ -114,18 +116,27 @@ class World:
         """Let a process have its turn, since it has something to do."""
         self._busy.append(loop)
 
+    def enter(self, loop: "SimulatedLoop | None") -> None:
+        """Let asyncio know which loop runs; it is not told again and again of the same, as that is slow."""
+        if self.entered is not loop:
+            self.entered = loop
+            events._set_running_loop(loop)
+
     def run(self, is_over: Callable[[], bool]) -> None:
         """Let time go by, until it is over, or nothing is left to happen.
 
         Raises:
             Endless: it is never over.
         """
-        while not is_over():
-            if not (self._busy or self._advance()):
-                return
-            self._run_processes()
-            if self.steps > MAX_STEPS or CLOCK.now > MAX_SECONDS:
-                raise Endless
+        try:
+            while not is_over():
+                if not (self._busy or self._advance()):
+                    return
+                self._run_processes()
+                if self.steps > MAX_STEPS or CLOCK.now > MAX_SECONDS:
+                    raise Endless
+        finally:
+            self.enter(None)
 
     def _run_processes(self) -> None:
         """Let the processes do all that they can at this moment."""
@@ -207,7 +218,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Run all that is ready, in its order."""
         ready, world = self._ready, self.world
         is_still = self.is_dead or self.is_frozen
-        events._set_running_loop(self)
+        world.enter(self)
         try:
             while ready:
                 # One comparison a callback: only a fault can kill or freeze the process in between.
@@ -224,7 +235,6 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                     context.run(callback, *args)
         finally:
             self._is_awake = False
-            events._set_running_loop(None)
 
     def run_now(self) -> None:
         """Run all that is ready at once, as one step of the world; the loop is never woken by itself."""
@@ -232,8 +242,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._drain()
 
     def _drain(self) -> None:
-        outer, ready = events._get_running_loop(), self._ready
-        events._set_running_loop(self)
+        world, ready = self.world, self._ready
+        outer = world.entered
+        world.enter(self)
         try:
             while ready:
                 callback, args, context = ready.popleft()
@@ -242,7 +253,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 else:
                     context.run(callback, *args)
         finally:
-            events._set_running_loop(outer)
+            world.enter(outer)
 
     # What asyncio asks for
 
@@ -287,7 +298,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.tasks.append(task)
         return task
 
-    get_debug = staticmethod(bool)
+    get_debug = staticmethod(bool)  # pyright: ignore[reportAssignmentType]  # it is called in the same way
     """Always false. Every future and task asks: a type of Python's own is called at half the cost."""
 
     def is_running(self) -> bool:

@@ -1,5 +1,6 @@
 """The way between a process and what lies outside: it delays, and loses requests and answers."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,44 +50,41 @@ class Link:
     outage: tuple[float, float] = (0.0, 0.0)
     """From when to when nothing passes."""
 
-    async def request(self, process: SimulatedLoop, what: str, effect: Callable[[], T]) -> T:
+    async def request(self, process: SimulatedLoop, what: object, effect: Callable[[], T]) -> T:
         """Ask for something, from within the process.
+
+        Args:
+            process: who asks.
+            what: names the request in the trace.
+            effect: happens when the request arrives, and makes the answer.
 
         Raises:
             Unreachable: no answer came.
             Exception: what the effect has raised.
         """
-        future = process.create_future()
-        self.begin(process, what, effect, lambda error, answer: _settle(future, error, answer))
-        answer: T = await future
-        return answer
-
-    def begin(
-        self,
-        process: SimulatedLoop,
-        what: str,
-        effect: Callable[[], T],
-        answered: Callable[[BaseException | None, Any], None],
-    ) -> None:
-        """Send a request; `answered` is called in the process when the answer is there."""
-        fate = self._fate()
         world = self.world
+        choices = world.choices
+        fate = choices.pick(self.fates) if choices.happens(self.rarity) else Fate.FINE
         if world.trace is not None:
             doom = f" ({fate.name.lower()})" if fate else ""
             world.note(f"{process.name} -> {self.name}: {what}{doom}")
-        delay = SLOW if fate is Fate.SLOW else world.choices.pick(DELAYS)
-        if fate is Fate.LOST_REQUEST or fate is Fate.LATE or self._is_out:
-            world.send(delay, process, answered, Unreachable(), None)
-            if fate is Fate.LATE and not self._is_out:
+        delay = SLOW if fate is Fate.SLOW else choices.pick(DELAYS)
+        begin, end = self.outage
+        is_out = begin <= world.now < end
+        answered: asyncio.Future[T] = process.create_future()
+        if is_out or fate is Fate.LOST_REQUEST or fate is Fate.LATE:
+            world.send(delay, process, _settle, answered, Unreachable(), None)
+            if fate is Fate.LATE and not is_out:
                 world.send(LATE, None, _run_quietly, effect)
         else:
             world.send(delay, None, self._arrive, process, effect, answered, fate, delay)
+        return await answered
 
     def _arrive(
         self,
         process: SimulatedLoop,
         effect: Callable[[], T],
-        answered: Callable[[BaseException | None, Any], None],
+        answered: asyncio.Future[T],
         fate: Fate,
         delay: float,
     ) -> None:
@@ -98,19 +96,10 @@ class Link:
         if fate is Fate.LOST_ANSWER:
             error = Unreachable()
         if fate is not Fate.SILENT:
-            self.world.send(delay, process, answered, error, answer)
-
-    def _fate(self) -> Fate:
-        choices = self.world.choices
-        return choices.pick(self.fates) if choices.happens(self.rarity) else Fate.FINE
-
-    @property
-    def _is_out(self) -> bool:
-        begin, end = self.outage
-        return begin <= self.world.now < end
+            self.world.send(delay, process, _settle, answered, error, answer)
 
 
-def _settle(future: Any, error: BaseException | None, answer: object) -> None:
+def _settle(future: asyncio.Future[Any], error: BaseException | None, answer: object) -> None:
     if future.done():
         return
     if error:

@@ -17,7 +17,6 @@ from pumphouse.workflows.dead_letter import DeadLetter
 from pumphouse.workflows.parked import (
     DeadLetterInput,
     Decision,
-    ParkedEvent,
     ParkingLotInput,
     PlaceRequest,
     RedriveFailure,
@@ -34,8 +33,6 @@ from tests.simulation.workflows import WORKFLOW, Activity, Execution, Host
 DEFINITION, CONNECTOR = "orders", "payments"
 LOT = names.parking_lot_workflow_id(DEFINITION, CONNECTOR)
 MAX_PARKED = 100
-LIVE = frozenset({Standing.WAITING, Standing.RETRYING})
-"""Where nobody has to decide for an event to go on."""
 
 
 @dataclass
@@ -45,6 +42,8 @@ class ParkingHouse:
     world: World
     plan: Plan
     make_handler: Callable[[SimulatedLoop], Callable[[ConnectorEvent], Awaitable[None]]]
+    on_letter: Callable[[], None]
+    """Is told of each dead letter that is made."""
     host: Host = field(init=False)
     given_up: set[str] = field(default_factory=set[str])
     """The IDs of the events that were dead (if that lets the later ones pass) or discarded at some time."""
@@ -74,6 +73,7 @@ class ParkingHouse:
         workflow_id = _letter_id(letter.parked.event_id)
         if not self.host.open_one(workflow_id):
             self.host.start(workflow_id, DeadLetter, letter)
+            self.on_letter()
 
     # What is asked about it
 
@@ -94,30 +94,29 @@ class ParkingHouse:
     @property
     def is_at_rest(self) -> bool:
         """Whether nothing goes on here before somebody decides."""
+        if not self.host.executions:
+            return True
         open_ones = self.open_letters
-        if any(_standing(letter) is Standing.RETRYING or letter.instance._decision for letter in open_ones):
+        if any(_standing(letter) == Standing.RETRYING or letter.instance._decision for letter in open_ones):
             return False
-        dead = {_foreign_id(letter) for letter in open_ones if _standing(letter) is Standing.DEAD}
-        return all(_standing(letter) is Standing.DEAD or _foreign_id(letter) in dead for letter in open_ones)
+        dead = {_foreign_id(letter) for letter in open_ones if _standing(letter) == Standing.DEAD}
+        return all(_standing(letter) == Standing.DEAD or _foreign_id(letter) in dead for letter in open_ones)
 
     def was_parked(self, event_id: str) -> bool:
         return _letter_id(event_id) in self.host.executions
 
-    def holds_up(self) -> dict[str, list[int]]:
-        """The numbers of the events that the later ones of their foreign ID wait for, by foreign ID."""
-        held: dict[str, list[int]] = {}
-        if not self.host.executions:
-            return held
-        excused = self.excused()
-        for letter in self.open_letters:
-            parked = letter.instance.record().parked
-            if parked.event_id not in excused and parked.event_id.isdigit() and self._is_queued(parked):
-                held.setdefault(parked.foreign_id, []).append(int(parked.event_id))
-        return held
-
-    def _is_queued(self, parked: ParkedEvent) -> bool:
+    def holds_up(self, foreign_id: str) -> list[int]:
+        """The numbers of the events that the later ones of their foreign ID wait for."""
         lot = self.host.open_one(LOT)
-        return lot is not None and parked.event_id in lot.instance._queues.get(parked.foreign_id, ())
+        queued = lot.instance._queues.get(foreign_id) if lot else None
+        if not queued:
+            return []
+        excused = self.excused()
+        return [
+            int(event_id)
+            for event_id in queued
+            if event_id.isdigit() and event_id not in excused and self.host.open_one(_letter_id(event_id))
+        ]
 
     def excused(self) -> set[str]:
         """The IDs of the events that need not be applied in order, or at all."""
@@ -155,7 +154,7 @@ class ParkingHouse:
         only_dead: bool = False,
     ) -> bool:
         for letter in self.open_letters:
-            if only_dead and _standing(letter) is not Standing.DEAD:
+            if only_dead and _standing(letter) != Standing.DEAD:
                 continue
             try:
                 letter.update(*methods(letter), Decision("somebody"))
@@ -315,12 +314,14 @@ def _letter_id(event_id: str) -> str:
     return names.dead_letter_workflow_id(DEFINITION, CONNECTOR, event_id)
 
 
-def _standing(letter: Execution) -> Standing:
-    return Standing(letter.instance.record().standing)
+def _standing(letter: Execution) -> str:
+    standing: str = letter.instance._record.standing
+    return standing
 
 
 def _foreign_id(letter: Execution) -> str:
-    return str(letter.instance.record().parked.foreign_id)
+    foreign_id: str = letter.instance._record.parked.foreign_id
+    return foreign_id
 
 
 def _changes(letter: Execution) -> list[str]:

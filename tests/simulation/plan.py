@@ -1,9 +1,20 @@
-"""What a schedule is about: events, the troubles of their handling, options and faults."""
+"""What a schedule is about: events, the troubles of their handling, options and faults.
 
-from dataclasses import dataclass, field, replace
+Nine of ten schedules are small: one to three events (two on average) of at most two foreign IDs, a quarter
+of them in two shards, and up to three faults. Most faults of a pump show in these, in half of the time.
+Every tenth is large: three to six events of up to three foreign IDs, a third of them in two shards, and a
+handling that fails up to twelve times. In these the window fills up behind parked events, shards change
+hands more than once, and redelivery takes long.
+
+Where events are going to be parked, half of the faults come soon after the first one is: what a pump forgets
+of it shows only if the next pump begins before all is over.
+"""
+
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
 from functools import cache
+from typing import NamedTuple
 
 from pumphouse.connectors.event import ConnectorEvent
 from pumphouse.workflows.options import ConnectorOptions, Order
@@ -12,19 +23,47 @@ from tests.simulation.clock import EPOCH
 
 HEARTBEAT_TIMEOUT = 1.25
 HANDLER_TIMEOUT = 0.5
-EVENT_COUNTS = (1, 2, 3, 2, 3, 4, 2, 6)
-"""Most faults of a pump show with few events, and few take less time."""
-FOREIGN_IDS = ("a", "b", "c")
 CALL_LISTS = (("x",), ("x", "y"), ("x",), ("x", "x", "y"))
 """The targets of the calls that a handler makes for an event."""
-COUNTS_OF_FAILURES = (1, 2, 1, 5, 1, 3, 2, 12)
-MAX_FAULTS = 3
-MAX_FAULT_STEP = 180
-"""Callbacks after which a fault comes at the latest; most schedules have about so many."""
+MAX_STEP_AFTER_PARKING = 24
 RARITIES = (0, 0, 24, 6)
 OUTAGES = (*[(0.0, 0.0)] * 6, (0.05, 0.3), (0.1, 0.8))
 ODDITY = 8
 """One event in so many cannot be read, or comes late."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is to a schedule: out of what its plan is drawn, the plainest first."""
+
+    event_counts: tuple[int, ...]
+    shard_counts: tuple[int, ...]
+    foreign_ids: tuple[str, ...]
+    """Those of the events, in the order of the source."""
+    failures: tuple[int, ...]
+    """How often a handling fails."""
+    max_faults: int
+    max_fault_step: int
+    """Callbacks after which a fault comes at the latest; most schedules of the size have about so many."""
+
+
+SMALL = Size(
+    event_counts=(1, 2, 2, 3),
+    shard_counts=(1, 1, 1, 2),
+    foreign_ids=("aaa", "aab", "aba", "aaa", "aab", "abb"),
+    failures=(1, 2, 1, 4),
+    max_faults=3,
+    max_fault_step=120,
+)
+LARGE = Size(
+    event_counts=(3, 4, 6),
+    shard_counts=(1, 1, 2),
+    foreign_ids=("aaaaaa", "ababab", "aabbaa", "abcabc", "aaabbb", "abbaca", "aabaac"),
+    failures=(1, 2, 1, 5, 1, 3, 2, 12),
+    max_faults=3,
+    max_fault_step=240,
+)
+SIZES = (*[SMALL] * 9, LARGE)
 
 
 class Trouble(Enum):
@@ -41,10 +80,16 @@ class Trouble(Enum):
 
 
 TROUBLES = (
-    *([Trouble.NONE] * 8),
+    *([Trouble.NONE] * 6),
     *(trouble for trouble in Trouble if trouble is not Trouble.STUBBORN),
-    *(Trouble.HOPELESS, Trouble.POISON),
+    # What is parked the soonest takes the least time.
+    *([Trouble.HOPELESS] * 3),
+    Trouble.POISON,
 )
+
+
+PARKED = (Trouble.HOPELESS, Trouble.POISON)
+"""After which an event is parked."""
 
 
 class Fault(Enum):
@@ -64,21 +109,22 @@ FAULTS = (Fault.KILL, Fault.FREEZE, *Fault)
 FREEZES = (0.1, 0.7, 0.8, 1.2, 1.4, 1.8)
 
 
-@dataclass(frozen=True)
-class PlannedFault:
+class PlannedFault(NamedTuple):
     """A fault, and when it comes."""
 
     step: int
     fault: Fault
     shard: int
     seconds: float = 0.0
+    is_after_parking: bool = False
+    """Whether the steps count from when the first event is parked, and not from the beginning."""
 
     def __str__(self) -> str:
-        return f"step {self.step}: {self.fault.name} {self.shard} {self.seconds or ''}"
+        since = " after parking" if self.is_after_parking else ""
+        return f"step {self.step}{since}: {self.fault.name} {self.shard} {self.seconds or ''}"
 
 
-@dataclass(frozen=True)
-class PlannedEvent:
+class PlannedEvent(NamedTuple):
     """An event of the source, and what its handling is like."""
 
     event: ConnectorEvent
@@ -145,15 +191,13 @@ class Plan:
             f"out: source {self.source_outage}, server {self.server_outage}",
             *map(str, self.events),
         ]
-        lines += [
-            f"step {each.step}: {each.fault.name} {each.shard} {each.seconds or ''}" for each in self.faults
-        ]
-        return "\n".join(lines)
+        return "\n".join([*lines, *map(str, self.faults)])
 
 
 def make_plan(choices: Choices) -> Plan:
     """Draw a schedule."""
     draw, pick = choices.draw, choices.pick
+    size = pick(SIZES)
     has_limit = bool(draw(2))
     plan = Plan(
         _options(
@@ -162,34 +206,40 @@ def make_plan(choices: Choices) -> Plan:
             pick((3, 5)) if has_limit else None,
             pick((0, 0, 0, 125)),
         ),
-        shard_count=pick((1, 1, 2)),
+        shard_count=pick(size.shard_counts),
         is_queue=bool(draw(2)),
         gathers_acks=choices.happens(4),
         rarity=pick(RARITIES),
         source_outage=pick(OUTAGES),
         server_outage=pick(OUTAGES),
     )
-    foreign_ids = 1 + draw(len(FOREIGN_IDS))
+    foreign_ids = pick(size.foreign_ids)
     has_troubles = draw(4) > 0
     plan.events = [
-        _make_event(choices, number, foreign_ids, has_troubles=has_troubles, has_limit=has_limit)
-        for number in range(1, 1 + pick(EVENT_COUNTS))
+        _make_event(
+            choices,
+            size,
+            make_event(str(number + 1), foreign_ids[number]),
+            has_troubles=has_troubles,
+            has_limit=has_limit,
+        )
+        for number in range(pick(size.event_counts))
     ]
     if plan.options.max_in_flight > 1 and plan.events and has_troubles and choices.happens(4):
         # Only one: where half of the window fails, the pump takes it for an outage, and waits.
         # One of the first, as it is to keep later ones from being received.
         number = draw((len(plan.events) + 1) // 2)
-        plan.events[number] = replace(plan.events[number], trouble=Trouble.STUBBORN, fails_at=0)
-    faults = [_make_fault(choices) for _ in range(draw(MAX_FAULTS + 1))]
+        plan.events[number] = plan.events[number]._replace(trouble=Trouble.STUBBORN, fails_at=0)
+    is_parking = any(each.is_unreadable or each.trouble in PARKED for each in plan.events)
+    faults = [_make_fault(choices, size, is_parking=is_parking) for _ in range(draw(size.max_faults + 1))]
     plan.faults = sorted(faults, key=lambda each: each.step)
     return plan
 
 
 def _make_event(
-    choices: Choices, number: int, foreign_ids: int, *, has_troubles: bool, has_limit: bool
+    choices: Choices, size: Size, event: ConnectorEvent, *, has_troubles: bool, has_limit: bool
 ) -> PlannedEvent:
     draw, pick = choices.draw, choices.pick
-    event = make_event(str(number), FOREIGN_IDS[draw(foreign_ids)])
     calls = pick(CALL_LISTS)
     if not has_troubles:
         return PlannedEvent(event, calls)
@@ -202,7 +252,7 @@ def _make_event(
         event,
         calls,
         trouble,
-        failures=pick(COUNTS_OF_FAILURES[:2] if trouble is Trouble.HANGS else COUNTS_OF_FAILURES),
+        failures=pick(size.failures[:2] if trouble is Trouble.HANGS else size.failures),
         fails_at=draw(len(calls) + 1),
         is_unreadable=is_odd and not misreads,
         misreads=misreads,
@@ -210,13 +260,15 @@ def _make_event(
     )
 
 
-def _make_fault(choices: Choices) -> PlannedFault:
+def _make_fault(choices: Choices, size: Size, *, is_parking: bool) -> PlannedFault:
     fault = choices.pick(FAULTS)
+    is_after_parking = is_parking and bool(choices.draw(2))
     return PlannedFault(
-        choices.draw(MAX_FAULT_STEP),
+        choices.draw(MAX_STEP_AFTER_PARKING if is_after_parking else size.max_fault_step),
         fault,
         choices.draw(2),
         choices.pick(FREEZES) if fault is Fault.FREEZE else 0.0,
+        is_after_parking,
     )
 
 

@@ -37,22 +37,22 @@ class Schedule:
         def make_handler(process: SimulatedLoop) -> Handler:
             return Handler(process, calls, runs, ledger, _nothing)
 
-        self.house = ParkingHouse(world, plan, make_handler)
+        self.house = ParkingHouse(world, plan, make_handler, self._note_letter)
         self.source = Source(
             plan, Link(world, "source", plan.rarity, SOURCE_FATES, plan.source_outage), ledger
         )
         parking = Link(world, "parking", plan.rarity, PARKING_FATES, plan.server_outage)
         models = Models(plan, ledger, self.source, self.house, runs, calls, parking)
         self.crew = Crew(world, models, plan.shard_count)
-        self._faults = list(reversed(plan.faults))
+        self._faults = [each for each in reversed(plan.faults) if not each.is_after_parking]
         world.on_fault = self._strike
         self._await_fault()
 
     def _was_parked(self, event_id: str) -> bool:
         return self.house.was_parked(event_id)
 
-    def _holds_up(self) -> dict[str, list[int]]:
-        return self.house.holds_up()
+    def _holds_up(self, foreign_id: str) -> list[int]:
+        return self.house.holds_up(foreign_id)
 
     def run(self) -> list[Violation]:
         """Let it all happen, and say which promises were broken."""
@@ -108,6 +108,17 @@ class Schedule:
 
     def _await_fault(self) -> None:
         self.world.next_fault = self._faults[-1].step if self._faults else NEVER
+
+    def _note_letter(self) -> None:
+        """Plan the faults that come after the first parked event, now that there is one."""
+        if len(self.house.letters) > 1:
+            return
+        now = self.world.steps
+        self._faults += [
+            each._replace(step=now + each.step) for each in self.plan.faults if each.is_after_parking
+        ]
+        self._faults.sort(key=lambda each: -each.step)
+        self._await_fault()
 
     def _strike(self) -> None:
         if not self._faults:

@@ -8,7 +8,7 @@ import time
 
 from tests.simulation.campaign import explain, run_side_by_side
 
-SCHEDULES = int(os.environ.get("SCHEDULES", "20000"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "40000"))
 SEED = int(os.environ.get("SEED", "0"))
 SECONDS = 16.0 if "SCHEDULES" not in os.environ else 86_400.0
 PROCESSES = 2

@@ -4,15 +4,17 @@ import gc
 import hashlib
 import json
 import logging
-from asyncio import tasks
+from asyncio import coroutines, tasks
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import cache
+from types import CoroutineType
 from typing import Any
 from unittest.mock import patch
 
-from pumphouse.activities import acks, context, delivery, lease, parking, pump, shards
+from pumphouse.activities import acks, context, delivery, failures, lease, parking, pump, shards
+from pumphouse.activities.stats import PumpStats
 from pumphouse.workflows import dead_letter, parking_lot, requests
 from tests.simulation.clock import CLOCK, Calendar
 from tests.simulation.workflows import WORKFLOW
@@ -68,6 +70,11 @@ def virtual() -> Generator[None]:
         (requests, "hashlib", _Hashing),
         (requests, "json", _Writing()),
         (parking, "TIMEOUT_MARGIN", SHORT_MARGIN),
+        # Nobody here reads a heartbeat's details, or a log line.
+        (pump, "copy", _same),
+        (failures, "printable", cache(failures.printable)),
+        # All coroutines here are Python's own; asyncio asks so of each task that it waits for.
+        (coroutines, "iscoroutine", _is_coroutine),
     ]
     if (all_tasks := getattr(tasks, "_all_tasks", None)) is not None:
         # asyncio's register of tasks hashes each one, and asks for nothing here.
@@ -88,3 +95,11 @@ def virtual() -> Generator[None]:
 
 def _ignore(_task: object) -> None:
     pass
+
+
+def _same(stats: PumpStats) -> PumpStats:
+    return stats
+
+
+def _is_coroutine(thing: object) -> bool:
+    return type(thing) is CoroutineType

@@ -72,11 +72,13 @@ class Execution:
 
     def _meet_conditions(self) -> bool:
         met = [waiting for waiting in self.conditions if waiting[0]()]
+        if not met:
+            return False
         self.conditions = [waiting for waiting in self.conditions if waiting not in met]
         for _, future in met:
             if not future.done():
                 future.set_result(None)
-        return bool(met)
+        return True
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self.loop.create_task(coroutine)

@@ -68,10 +68,10 @@ RECORD_TEXT = f"""
       "refused_before": [{REFUSAL_TEXT.replace("request-1", "request-0")}],
       "applied": ["request-0", "request-1"]}}
 """
-STEP_PLAN = StepPlan("orders.step[PAID]", 600.0, 1.5, 300.0)
+STEP_PLAN = StepPlan("orders.step[PAID]", 600.0, 1.5, 300.0, 30.0)
 STEP_PLAN_TEXT = """
     {"activity": "orders.step[PAID]", "timeout_seconds": 600.0, "backoff_seconds": 1.5,
-     "max_backoff_seconds": 300.0}
+     "max_backoff_seconds": 300.0, "heartbeat_seconds": 30.0}
 """
 
 CHANGE = Change("paused", "ann@desk", MOMENT, "a flood")
@@ -178,6 +178,7 @@ ADDED_LATER: dict[type[Any], dict[str, Any]] = {
     Continuation: {"inbox": [], "applied": []},
     MachineInput: {"continuation": None, "applied": [], "refused": [], "remembered_requests": 1000},
     Plan: {"step": None, "external": []},
+    StepPlan: {"heartbeat_seconds": None},
     SupervisorInput: {"settings": None, "wanted": None},
     PumpInput: {"dry_run": False},
     Change: {"reason": ""},
