@@ -10,8 +10,11 @@ from pumphouse.workflows.parked import ParkedEvent
 
 DEFAULT_TASK_QUEUE = "pumphouse"
 WORKFLOW_TASK_TIMEOUT = timedelta(seconds=5)
-"""After how long a run whose worker was killed in the middle of a workflow task goes on elsewhere. With the
-10 s of Temporal's own, the events that wait for it would hold up their shard for longer than the pump itself."""
+"""After how long a run whose worker was killed in the middle of a workflow task goes on elsewhere.
+
+With the 10 s of Temporal's own, the events that wait for such a run would hold up their shard for longer than
+it takes the pump to come back.
+"""
 
 Order: TypeAlias = Literal["relaxed", "strict"]
 DeadLetterSink: TypeAlias = Callable[[ParkedEvent], Awaitable[None]]
