@@ -28,9 +28,6 @@ FAST_SQLITE = (
     *("--sqlite-pragma", "journal_mode=WAL"),
     *("--sqlite-pragma", "synchronous=NORMAL"),
 )
-# Without it a task that the server gives to a worker as that stops waits there for its time-out
-# (temporalio/temporal#9545).
-KEEP_TASKS_AT_SHUTDOWN = ("--dynamic-config-value", "frontend.enableCancelWorkerPollsOnShutdown=true")
 
 
 class DevServerError(PumphouseError):
@@ -76,7 +73,7 @@ async def dev_server(
             environment = await WorkflowEnvironment.start_local(
                 dev_server_existing_path=server_binary(),
                 dev_server_database_filename=str(database) if database else None,
-                dev_server_extra_args=[*KEEP_TASKS_AT_SHUTDOWN, *(FAST_SQLITE if database else ())],
+                dev_server_extra_args=FAST_SQLITE if database else (),
                 dev_server_log_level=log_level,
                 search_attributes=SEARCH_ATTRIBUTES,
                 port=port,

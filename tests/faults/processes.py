@@ -16,7 +16,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from pumphouse.worker.dev_server import FAST_SQLITE, KEEP_TASKS_AT_SHUTDOWN, server_binary
+from pumphouse.worker.dev_server import FAST_SQLITE, server_binary
 from pumphouse.workflows.names import SEARCH_ATTRIBUTES
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ class TemporalServer:
             self._process = await asyncio.create_subprocess_exec(
                 *(server_binary(), "server", "start-dev", "--headless", "--log-level", "warn"),
                 *("--port", str(self.port), "--db-filename", str(self._directory / "temporal.db")),
-                *(*FAST_SQLITE, *KEEP_TASKS_AT_SHUTDOWN, *attributes),
+                *(*FAST_SQLITE, *attributes),
                 stdout=log,
                 stderr=log,
             )
