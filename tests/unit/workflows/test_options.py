@@ -16,6 +16,7 @@ INSTANT = timedelta(microseconds=1)
 
 POSITIVE_DURATIONS: list[tuple[Callable[..., Any], str]] = [
     (StepOptions, "timeout"),
+    (StepOptions, "heartbeat_timeout"),
     (StepOptions, "error_backoff"),
     (StepOptions, "max_backoff"),
     (ConnectorOptions, "error_backoff"),
