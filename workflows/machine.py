@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
-from temporalio.exceptions import ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from pumphouse.workflows import names
 from pumphouse.workflows.errors import InvalidTransition
@@ -35,6 +35,10 @@ from pumphouse.workflows.run import RunState
 PLAN_TIMEOUT = timedelta(seconds=10)
 MAX_SIGNALS = 5000  # Temporal takes 10,000 an execution, and does not suggest to continue as new before
 MAX_UPDATES = 1000  # Temporal takes 2,000 an execution
+
+
+class NotPlanned(Exception):
+    """This worker cannot tell what there is to do; no failure of the run, but of the workflow task."""
 
 
 @dataclass(eq=False)
@@ -112,16 +116,31 @@ class Machine:
 
     async def _enter(self) -> Plan:
         """Ask what there is to do at the status, and show the status to the outside."""
-        plan: Plan = await workflow.execute_local_activity(
-            names.PLAN_ACTIVITY,
-            PlanRequest(workflow.info().workflow_type, self._record.status),
-            result_type=Plan,
-            start_to_close_timeout=PLAN_TIMEOUT,
-        )
+        plan = await self._ask()
         self._has_search_attributes = plan.search_attributes
         if not plan.terminal:
             self._show()
         self._answer()
+        return plan
+
+    async def _ask(self) -> Plan:
+        """What there is to do at the status.
+
+        A worker that cannot tell fails the workflow task, so that Temporal asks another one in time; one that
+        repeated it by itself could not even stop meanwhile.
+        """
+        try:
+            plan: Plan = await workflow.execute_local_activity(
+                names.PLAN_ACTIVITY,
+                PlanRequest(workflow.info().workflow_type, self._record.status),
+                result_type=Plan,
+                start_to_close_timeout=PLAN_TIMEOUT,
+                retry_policy=RetryPolicy(maximum_attempts=1),
+            )
+        except FailureError as error:  # a local activity's own error, not wrapped in an ActivityError
+            if is_cancelled_exception(error):
+                raise
+            raise NotPlanned(str(error)) from error
         return plan
 
     async def _leave(self, plan: Plan) -> None:

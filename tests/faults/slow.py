@@ -25,7 +25,7 @@ class Job(BaseModel):
     """What a run is about."""
 
 
-jobs = Workflow("slow-jobs", Job, Status)
+jobs = Workflow("slow-jobs", Job, Status, task_queue="slow-jobs")
 
 
 @jobs.step(Status.WAITING, to=[Status.DONE], heartbeat_timeout=timedelta(seconds=2))
